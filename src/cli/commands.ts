@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import type { ArgumentsCamelCase, Argv } from 'yargs';
+import type { ExitCode } from './exit.ts';
+
+/** One command file: its options, and what it does with them. */
+export interface Command {
+  /** yargs usage, e.g. `conform <files..>`. */
+  readonly usage: string;
+  build(yargs: Argv): Argv;
+  run(args: ArgumentsCamelCase<Record<string, unknown>>): Promise<ExitCode>;
+}
+
+/** A command as the table knows it before its file is loaded. */
+export interface CommandEntry {
+  readonly describe: string;
+  readonly load: () => Promise<Command>;
+}
+
+/** Every command, in the order of the help. Files load only when their command runs, so that `--help` stays quick. */
+export const commands: Readonly<Record<string, CommandEntry>> = {};
