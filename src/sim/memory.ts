@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import { FrameMap } from './frame-map.ts';
+
+/** Bytes of a page are 2 ** PAGE_SHIFT. */
+export const PAGE_SHIFT = 12;
+export const PAGE_SIZE = 4096;
+/** 32-bit words of a page in the arena. */
+export const PAGE_WORDS = 1024;
+
+/**
+ * First frame of the window for tables that the host owns (shadow pages, nested tables): 2 ** 28 frames, which is 1 TiB
+ * and above any guest RAM that is modelled. Guest frame n is host frame n below it.
+ */
+export const HOST_TABLE_FRAME = 2 ** 28;
+
+/** Address of the first byte of a frame. A double: 52-bit addresses are exact. */
+export const addressOf = (frame: number): number => frame * PAGE_SIZE;
+/** Frame that holds a physical address. */
+export const frameOf = (address: number): number => Math.floor(address / PAGE_SIZE);
+
+/** Low frames beyond this many (64 GiB) live in the hash, lest one stray high address allocate a huge index. */
+const DENSE_LOW_FRAMES = 2 ** 24;
+/** Host tables beyond this many (64 GiB of tables) live in the hash too. */
+const DENSE_TABLE_FRAMES = 2 ** 24;
+
+/**
+ * The host's physical memory, sparse by 4 KiB frame. Pages lie in one arena, `words`, 1024 words each; a page's place in
+ * it is its slot. A 64-bit entry i of a page is `words[slot * 1024 + 2 * i]` (low) and `… + 1` (high), a 32-bit entry i is
+ * `words[slot * 1024 + i]`; both signed.
+ *
+ * Slot 0 is a page of zeros that belongs to no frame and must never be written: it lets a walk read an absent frame
+ * without a branch. Absent memory reads as zero.
+ *
+ * Frames are integers below 2 ** 40 (52-bit addresses). Two windows are found by one array load, dense low frames and
+ * frames from HOST_TABLE_FRAME on; every other frame goes through a hash.
+ */
+export class PhysicalMemory {
+  /** The arena. It is replaced when it grows: read it again after every `slotFor`, `write32` or `write64`. */
+  words = new Int32Array(16 * PAGE_WORDS);
+  /** Slot by frame for low frames, 0 when absent; frames at or past its length are absent or in the hash. Replaced when it grows. */
+  lowSlots = new Int32Array(256);
+  /** Slot by frame - HOST_TABLE_FRAME. Replaced when it grows. */
+  tableSlots = new Int32Array(16);
+  /** Pages that exist now. */
+  pages = 0;
+  readonly #others = new FrameMap();
+  #free = new Int32Array(16);
+  #freeCount = 0;
+  /** First slot that was never handed out; slot 0 is the page of zeros. */
+  #nextSlot = 1;
+
+  /** Slot of a frame, or 0, the page of zeros, when it is absent. For reading only. */
+  slotOrZero(frame: number): number {
+    if (frame < this.lowSlots.length) return this.lowSlots[frame]!;
+    const table = frame - HOST_TABLE_FRAME;
+    if (table >= 0 && table < this.tableSlots.length) return this.tableSlots[table]!;
+    return this.#others.size === 0 ? 0 : this.#others.get(frame);
+  }
+
+  /** Slot of a frame, -1 when it is absent. */
+  slotOf(frame: number): number {
+    const slot = this.slotOrZero(frame);
+    return slot === 0 ? -1 : slot;
+  }
+
+  /** Slot of a frame; an absent frame becomes a page of zeros. May replace `words`. */
+  slotFor(frame: number): number {
+    const found = this.slotOrZero(frame);
+    if (found !== 0) return found;
+    if (!(frame >= 0 && frame < 2 ** 40) || !Number.isInteger(frame)) throw new Error(`memory: no frame ${frame}`);
+    const slot = this.#takeSlot();
+    this.#setSlot(frame, slot);
+    this.pages++;
+    return slot;
+  }
+
+  /** Forgets a frame; its memory reads as zero from now on. Nothing happens when it is absent. */
+  releaseFrame(frame: number): void {
+    const slot = this.slotOrZero(frame);
+    if (slot === 0) return;
+    this.words.fill(0, slot * PAGE_WORDS, (slot + 1) * PAGE_WORDS);
+    if (this.#freeCount === this.#free.length) this.#free = grown(this.#free, this.#freeCount + 1);
+    this.#free[this.#freeCount++] = slot;
+    this.#setSlot(frame, 0);
+    this.pages--;
+  }
+
+  /** The word at a physical address (a multiple of 4), unsigned. */
+  read32(address: number): number {
+    return this.words[this.slotOrZero(frameOf(address)) * PAGE_WORDS + ((address & 0xfff) >>> 2)]! >>> 0;
+  }
+
+  /** Low half of the 64-bit entry at a physical address (a multiple of 8), unsigned. */
+  read64lo(address: number): number {
+    return this.read32(address);
+  }
+
+  /** High half of the 64-bit entry at a physical address (a multiple of 8), unsigned. */
+  read64hi(address: number): number {
+    return this.read32(address + 4);
+  }
+
+  /** Writes one word; creates the page. May replace `words`. */
+  write32(address: number, value: number): void {
+    const slot = this.slotFor(frameOf(address));
+    this.words[slot * PAGE_WORDS + ((address & 0xfff) >>> 2)] = value;
+  }
+
+  /** Writes one 64-bit entry; creates the page. May replace `words`. */
+  write64(address: number, lo: number, hi: number): void {
+    const at = this.slotFor(frameOf(address)) * PAGE_WORDS + ((address & 0xfff) >>> 2);
+    this.words[at] = lo;
+    this.words[at + 1] = hi;
+  }
+
+  #takeSlot(): number {
+    if (this.#freeCount > 0) return this.#free[--this.#freeCount]!;
+    const slot = this.#nextSlot++;
+    if ((slot + 1) * PAGE_WORDS > this.words.length) this.words = grown(this.words, (slot + 1) * PAGE_WORDS);
+    return slot;
+  }
+
+  #setSlot(frame: number, slot: number): void {
+    const table = frame - HOST_TABLE_FRAME;
+    if (frame < DENSE_LOW_FRAMES) {
+      if (frame >= this.lowSlots.length) this.lowSlots = grown(this.lowSlots, frame + 1);
+      this.lowSlots[frame] = slot;
+    } else if (table >= 0 && table < DENSE_TABLE_FRAMES) {
+      if (table >= this.tableSlots.length) this.tableSlots = grown(this.tableSlots, table + 1);
+      this.tableSlots[table] = slot;
+    } else if (slot === 0) {
+      this.#others.delete(frame);
+    } else {
+      this.#others.set(frame, slot);
+    }
+  }
+}
+
+/** A copy at least `length` long and at least twice as long as before, so that growing costs a constant per element. */
+function grown(array: Int32Array<ArrayBuffer>, length: number): Int32Array<ArrayBuffer> {
+  const copy = new Int32Array(Math.max(array.length * 2, length));
+  copy.set(array);
+  return copy;
+}
