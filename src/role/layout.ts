@@ -11,23 +11,26 @@ export interface Field {
   readonly pad: boolean;
 }
 
-/** The bit-fields of one 32-bit role word. */
-export interface Layout {
+/** The bit-fields of one 32-bit role word; `Name` is the union of the field names. */
+export interface Layout<Name extends string = string> {
   readonly bits: 32;
   readonly fields: readonly Field[];
   readonly byName: ReadonlyMap<string, Field>;
+  /** The same fields for use in code: a misspelt name does not compile. */
+  readonly at: Readonly<Record<Name, Field>>;
 }
 
 type Declaration = readonly [name: string, width: number] | { readonly pad: number };
+type NameOf<D> = D extends readonly [infer Name extends string, number] ? Name : never;
 
 /** Unnamed bits. */
-export const pad = (width: number): Declaration => ({ pad: width });
+export const pad = (width: number): { readonly pad: number } => ({ pad: width });
 
 /**
  * A layout from its declaration, first field in the least significant bits.
  * Throws when names repeat, a width is not in 1..32, or the widths do not add up to `bits`.
  */
-export function layout(bits: 32, declarations: readonly Declaration[]): Layout {
+export function layout<const D extends readonly Declaration[]>(bits: 32, declarations: D): Layout<NameOf<D[number]>> {
   const fields: Field[] = [];
   const byName = new Map<string, Field>();
   let shift = 0;
@@ -43,7 +46,9 @@ export function layout(bits: 32, declarations: readonly Declaration[]): Layout {
     shift += width;
   }
   if (shift !== bits) throw new Error(`layout: fields take ${shift} bits of ${bits}`);
-  return { bits, fields, byName };
+  // The record has exactly the declared names as keys, which fromEntries cannot express.
+  const at = Object.fromEntries(byName) as Record<NameOf<D[number]>, Field>;
+  return { bits, fields, byName, at };
 }
 
 /** The named field; throws when the layout has none of that name. */

@@ -17,6 +17,12 @@ export class FrameMap {
     return this.#values[this.#find(frame)]!;
   }
 
+  /** Adds or replaces, and removes for 0: absent and 0 are the same. */
+  put(frame: number, value: number): void {
+    if (value === EMPTY) this.delete(frame);
+    else this.set(frame, value);
+  }
+
   /** Adds or replaces; `value` must not be 0. */
   set(frame: number, value: number): void {
     if (value === EMPTY) throw new Error('frame map: 0 means absent');

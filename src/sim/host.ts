@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/** A 64-bit value as two unsigned 32-bit halves. */
+export interface U64 {
+  readonly lo: number;
+  readonly hi: number;
+}
+
+/** What KVM knows about the machine it runs on; constant for the life of a VM. */
+export interface Host {
+  /** Which vendor module runs: it decides intercepts, nested hooks and the format of two-dimensional tables. */
+  readonly vendor: 'vmx' | 'svm';
+  /** Two-dimensional paging in use: none (shadow paging), AMD nested paging, or Intel EPT. */
+  readonly tdp: 'none' | 'npt' | 'ept';
+  /** With two-dimensional paging: the TDP MMU (tree keyed by address) or the older MMU (hash keyed by gfn and role). */
+  readonly tdpMmu: boolean;
+  /** Depth the vendor forces (SVM: the host's own paging depth), 0 when it forces none (VMX). */
+  readonly forcedTdpLevel: number;
+  /** Deepest two-dimensional table the CPU can walk; 0 with shadow paging. */
+  readonly maxTdpLevel: number;
+  /** False when KVM's accessed mask is 0 (EPT without accessed and dirty bits). */
+  readonly adBits: boolean;
+  /** Physical address width that KVM uses for its own entries, in bits. */
+  readonly physBits: number;
+  /** Largest page level KVM may map: 1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB. */
+  readonly maxHugePageLevel: number;
+  /** The CPU itself has 1 GiB pages. */
+  readonly gbPages: boolean;
+  /** Memory-encryption bits in table entries (SME C-bit, MKTME key id): mask, and the value KVM puts there. */
+  readonly encryptionMask: U64;
+  readonly encryptionValue: U64;
+  /** Module parameter kvm.flush_on_reuse (force_flush_and_sync_on_reuse). */
+  readonly flushOnReuse: boolean;
+  /** What the virtual CPU offers through CPUID. */
+  readonly cpuid: GuestCpuid;
+}
+
+/** The CPUID facts that the role code or the guest's walks depend on. */
+export interface GuestCpuid {
+  /** MAXPHYADDR in bits. */
+  readonly maxPhyAddr: number;
+  /** 1 GiB pages. */
+  readonly gbPages: boolean;
+  /** AMD or Hygon: bit 8 of upper-level entries is reserved. */
+  readonly amd: boolean;
+  readonly pcid: boolean;
+  readonly invpcid: boolean;
+  readonly smep: boolean;
+  readonly smap: boolean;
+  readonly pku: boolean;
+  readonly la57: boolean;
+}

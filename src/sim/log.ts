@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/** One line of the log: a kernel function that was called, or something it did. */
+export interface LogEntry {
+  readonly kind: 'call' | 'note';
+  /** Kernel function name for a call; a short name such as `req_mmu_sync` or `hw_load_pgd` for a note. */
+  readonly name: string;
+  readonly detail: string;
+  /** Number of probed functions around it. */
+  readonly depth: number;
+}
+
+/** Why the current root was lost. */
+export interface Reason {
+  /** Kernel function that decided, e.g. `kvm_post_set_cr0`; `` when no port function claimed the decision. */
+  readonly by: string;
+  /** What it looked at, e.g. `CR0.WP`; `` when it was no register. */
+  readonly bits: string;
+  /** Probed functions that were running, outermost first. */
+  readonly chain: readonly string[];
+}
+
+/**
+ * What happened inside the kernel, in order. Entries are kept only while `keep` is on; reasons of root loads always are.
+ * Nothing here is reached by a guest access that hits the TLB or walks without an exit.
+ */
+export class EventLog {
+  keep = false;
+  /** Vectors that replace MMU functions by recorders set this: a probed function is noted and its body skipped. */
+  recordCallsOnly = false;
+  #entries: LogEntry[] = [];
+  #chain: string[] = [];
+  #by = '';
+  #bits = '';
+  #lost: Reason | null = null;
+  /** Called for each root load, with the reason the previous root was lost (null for a first load). */
+  onRootLoad: ((reason: Reason | null) => void) | null = null;
+
+  note(name: string, detail: string | number = ''): void {
+    if (this.keep) this.#entries.push({ kind: 'note', name, detail: String(detail), depth: this.#chain.length });
+  }
+
+  /** Enters a probed function. */
+  enter(name: string, detail: string): void {
+    if (this.keep) this.#entries.push({ kind: 'call', name, detail, depth: this.#chain.length });
+    this.#chain.push(name);
+  }
+
+  leave(): void {
+    this.#chain.pop();
+  }
+
+  /** The port says which register bits (or which other cause) made `by` act; holds until the next call of this. */
+  because(by: string, bits: string): void {
+    this.#by = by;
+    this.#bits = bits;
+  }
+
+  /** The current root became invalid, here and now. The first loss before a load is the one that counts. */
+  rootLost(): void {
+    this.#lost ??= { by: this.#by, bits: this.#bits, chain: [...this.#chain] };
+  }
+
+  /** A lookup found a usable root again, so the loss led to no load. */
+  rootFound(): void {
+    this.#lost = null;
+  }
+
+  /** A root was built or taken for the current MMU. */
+  rootLoaded(): void {
+    this.onRootLoad?.(this.#lost);
+    this.#lost = null;
+  }
+
+  /** The entries since the last call. */
+  take(): LogEntry[] {
+    const entries = this.#entries;
+    this.#entries = [];
+    return entries;
+  }
+}
+
+/** Anything that leads to the log, such as a port's vCPU. */
+export interface Logged {
+  readonly log: EventLog;
+}
+
+/**
+ * A kernel function with a probe on its entry, like a kprobe: calls are logged by name. While the log records calls
+ * only, the body is skipped and the call returns `skipped`.
+ */
+export function probe<V extends Logged, A extends unknown[], R>(
+  name: string,
+  body: (vcpu: V, ...args: A) => R,
+  options: { readonly skipped: R; readonly detail?: (...args: A) => string },
+): (vcpu: V, ...args: A) => R {
+  return (vcpu, ...args) => {
+    const { log } = vcpu;
+    log.enter(name, log.keep && options.detail ? options.detail(...args) : '');
+    try {
+      return log.recordCallsOnly ? options.skipped : body(vcpu, ...args);
+    } finally {
+      log.leave();
+    }
+  };
+}
