@@ -17,4 +17,9 @@ export interface CommandEntry {
 }
 
 /** Every command, in the order of the help. Files load only when their command runs, so that `--help` stays quick. */
-export const commands: Readonly<Record<string, CommandEntry>> = {};
+export const commands: Readonly<Record<string, CommandEntry>> = {
+  conform: {
+    describe: 'run vectors from real kernel code and hardware walks against the port or walker they name',
+    load: async () => (await import('./conform.ts')).conformCommand,
+  },
+};
