@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import { CAUSE } from './access-rules.ts';
+
+/** What kind of fault ended a walk. */
+export const FAULT = {
+  NONE: 0,
+  /** #PF, delivered to the software whose tables were walked. */
+  PAGE: 1,
+  /** The nested tables refused: #NPF, or an EPT violation. */
+  NESTED: 2,
+  /** A malformed EPT entry: EPT misconfiguration. */
+  MISCONFIGURED: 3,
+  /** The linear address is not canonical: #GP (or #SS) before any walk. */
+  NONCANONICAL: 4,
+} as const;
+
+/** Which access to the nested tables failed. */
+export const STAGE = {
+  NONE: 0,
+  /** The one that finds a table of the guest. */
+  TABLE: 1,
+  /** The one that translates the address which the guest's tables gave. */
+  FINAL: 2,
+} as const;
+
+/** What a walk reached and why it stopped. One object for each walker, refilled by every walk: read it before the next. */
+export class WalkResult {
+  /** A FAULT. */
+  fault: number = FAULT.NONE;
+  /** A CAUSE; for a nested fault, that of the nested walk. */
+  cause: number = CAUSE.NONE;
+  /** #PF error code; for a nested fault the error code of the nested walk (EXITINFO1 bits 4:0). */
+  errorCode = 0;
+  /** A STAGE, for a nested fault. */
+  stage: number = STAGE.NONE;
+  /** Guest-physical address that the nested tables refused. A double. */
+  faultGpa = 0;
+  /** Level of the last entry read in these tables: of the leaf, or of the one that ended the walk. */
+  level = 0;
+
+  /** Frame of the page, in the physical address space of the tables walked; with nested tables, a guest frame. */
+  frame = 0;
+  /** Frame in host memory: equal to `frame` without nested tables. */
+  hostFrame = 0;
+  /** Bits below the page number of the page that the whole walk maps alike: the smaller one of both dimensions. */
+  pageShift = 12;
+  /** RIGHTS over both dimensions. */
+  rights = 0;
+  /** AND of the low three bits of all entries used, as the tables spell them. */
+  lowBits = 0;
+  /** Protection key of the leaf, 0 where there are none. */
+  key = 0;
+  /** 1 when a write needs no further mark: the leaf is dirty, and the nested leaf dirty and writable. */
+  dirty = 0;
+  /** Bit G of the leaf. Means something only with CR4.PGE set. */
+  global = 0;
+  /** 1 unless the nested tables let the page be executed but not read. */
+  readable = 1;
+
+  /** Entries read in these tables. */
+  reads = 0;
+  /** Entries read in the nested tables. */
+  nestedReads = 0;
+  /** Entries of both dimensions written to mark them accessed or dirty. */
+  marks = 0;
+
+  /** Back to a walk that has not begun. */
+  reset(): void {
+    this.fault = FAULT.NONE;
+    this.cause = CAUSE.NONE;
+    this.errorCode = 0;
+    this.stage = STAGE.NONE;
+    this.faultGpa = 0;
+    this.level = 0;
+    this.rights = 0;
+    this.lowBits = 0;
+    this.key = 0;
+    this.dirty = 0;
+    this.global = 0;
+    this.readable = 1;
+    this.reads = 0;
+    this.nestedReads = 0;
+    this.marks = 0;
+  }
+}
