@@ -53,6 +53,12 @@ export class FrameMap {
     this.#values[gap] = EMPTY;
   }
 
+  /** Removes every frame. */
+  clear(): void {
+    this.#values.fill(EMPTY);
+    this.size = 0;
+  }
+
   /** Index of the frame, or of the empty place where it would go. */
   #find(frame: number): number {
     const lo = frame | 0;

@@ -44,6 +44,8 @@ export class WalkResult {
   hostFrame = 0;
   /** Bits below the page number of the page that the whole walk maps alike: the smaller one of both dimensions. */
   pageShift = 12;
+  /** Bits below the page number of the page that these tables alone map: what a flush of one address covers. */
+  ownPageShift = 12;
   /** RIGHTS over both dimensions. */
   rights = 0;
   /** AND of the low three bits of all entries used, as the tables spell them. */
@@ -52,11 +54,13 @@ export class WalkResult {
   key = 0;
   /** 1 when a write needs no further mark: the leaf is dirty, and the nested leaf dirty and writable. */
   dirty = 0;
-  /** Bit G of the leaf. Means something only with CR4.PGE set. */
+  /** Bit G of the leaf while CR4.PGE is set. */
   global = 0;
   /** 1 unless the nested tables let the page be executed but not read. */
   readable = 1;
 
+  /** Level of the paging-structure cache where the walk started, 0 when it started at the root. */
+  cachedLevel = 0;
   /** Entries read in these tables. */
   reads = 0;
   /** Entries read in the nested tables. */
@@ -72,6 +76,7 @@ export class WalkResult {
     this.stage = STAGE.NONE;
     this.faultGpa = 0;
     this.level = 0;
+    this.cachedLevel = 0;
     this.rights = 0;
     this.lowBits = 0;
     this.key = 0;

@@ -37,6 +37,7 @@ import {
   pagingModes,
   reservedIndex,
 } from './paging-modes.ts';
+import type { PagingStructureCaches } from './paging-structure-caches.ts';
 import { CR0, CR4, EFER, type Registers } from './registers.ts';
 import { type FormatSwitches, TableFormat } from './table-format.ts';
 import { FAULT, STAGE, WalkResult } from './walk-result.ts';
@@ -65,6 +66,8 @@ export class Walker {
   readonly memory: PhysicalMemory;
   /** Walker of the nested tables that translate this one's physical addresses; null when they are host addresses. */
   readonly nested: Walker | null;
+  /** Caches of upper-level entries for `walk` to use and fill; null for none. `probe` leaves them alone. */
+  readonly caches: PagingStructureCaches | null;
   /** Rules by `ruleIndex`; also what a TLB hit is checked against. */
   rules: Uint8Array = rulesFor({ wp: true, smep: false, smap: false });
   /** 1 while protection keys apply. */
@@ -76,6 +79,8 @@ export class Walker {
   #rootWord = 0;
   #pdptes: Int32Array | null = null;
   #wp = 1;
+  /** PTE.G while CR4.PGE is set, else 0. */
+  #global = 0;
   /** ACCESS.FETCH where error codes tell fetches apart, else 0. */
   #reportFetch = 0;
   /** As nested tables: how reads of guest tables count. */
@@ -85,14 +90,21 @@ export class Walker {
   /** Guest-physical address of the entry read last, when there are nested tables. */
   #entryGpa = 0;
 
-  constructor(memory: PhysicalMemory, nested: Walker | null = null) {
+  constructor(memory: PhysicalMemory, nested: Walker | null = null, caches: PagingStructureCaches | null = null) {
     this.memory = memory;
     this.nested = nested;
+    this.caches = caches;
   }
 
   /** Paging mode of the tables. */
   get mode(): PagingMode {
     return this.#format.mode;
+  }
+
+  /** Whether the high half of an address is one that the mode takes. */
+  isCanonical(hi: number): boolean {
+    const shift = this.#format.canonicalShift;
+    return shift < 0 || hi >> shift === hi >> 31;
   }
 
   /** Whether the tables have accessed and dirty bits; only EPT can be without. */
@@ -116,6 +128,7 @@ export class Walker {
     this.#reportFetch = smep || (registers.cr4 & CR4.PAE && nxe) ? ACCESS.FETCH : 0;
     this.keysOn = mode.keys && registers.cr4 & CR4.PKE ? 1 : 0;
     this.pkru = registers.pkru;
+    this.#global = registers.cr4 & CR4.PGE ? PTE.G : 0;
     this.#pdptes = this.nested === null && mode.bareLevels !== 0 ? registers.pdptes : null;
     this.loadRoot(registers.cr3);
   }
@@ -132,6 +145,7 @@ export class Walker {
     this.#reportFetch = mode.ept || nxe ? ACCESS.FETCH : 0;
     this.#tableAccess = (mode.ept && !eptMarks ? ACCESS.READ : ACCESS.WRITE) | ACCESS.USER;
     this.keysOn = 0;
+    this.#global = 0;
     this.#pdptes = null;
     this.loadRoot(root);
   }
@@ -160,7 +174,7 @@ export class Walker {
     const result = this.result;
     const memory = this.memory;
     result.reset();
-    if (format.canonicalShift >= 0 && hi >> format.canonicalShift !== hi >> 31) return this.#stop(FAULT.NONCANONICAL);
+    if (!this.isCanonical(hi)) return this.#stop(FAULT.NONCANONICAL);
     if (hi & format.uncoveredHigh) return this.#pageFault(CAUSE.NP, access, 0);
     let level = format.levels;
     if (level === 0) return this.#finishUntranslated(lo, access, mark);
@@ -175,6 +189,17 @@ export class Walker {
     }
     let allLow = 7;
     let anyHigh = 0;
+    const caches = mark && format.entryWords === 2 ? this.caches : null;
+    if (caches !== null) {
+      result.cachedLevel = caches.lookup(lo, hi, level);
+      if (result.cachedLevel !== 0) {
+        level = result.cachedLevel - 1;
+        frame = caches.hitFrame;
+        tableWord = 0;
+        allLow = caches.hitLow;
+        anyHigh = caches.hitHigh;
+      }
+    }
     for (; ; level--) {
       const word = tableWord + entryWord(format.entryWords, lo, hi, level);
       const hostFrame = this.nested === null ? frame : this.#hostOfTable(this.nested, frame, word, mark);
@@ -208,6 +233,7 @@ export class Walker {
       }
       frame = tableFrame(entry, high);
       tableWord = 0;
+      if (caches !== null) caches.fill(lo, hi, level, frame, allLow, anyHigh);
     }
   }
 
@@ -224,9 +250,10 @@ export class Walker {
     const wanted = format.accessed | (access & ACCESS.WRITE ? format.dirty : 0);
     if (!this.#mark(at, entry, wanted, mark)) return this.#refuseMark();
     result.dirty = ((entry | wanted) & format.dirty) === format.dirty ? 1 : 0;
-    result.global = entry & PTE.G && !format.ept ? 1 : 0;
+    result.global = entry & this.#global ? 1 : 0;
     result.readable = result.rights & RIGHTS.U || !format.ept ? 1 : 0;
     result.pageShift = pageShiftOf(format.mode, result.level);
+    result.ownPageShift = result.pageShift;
     result.frame = leafFrame(format.entryWords, entry, high, result.pageShift) + pageWithin(lo, result.pageShift);
     return this.#translateResult(lo, access, mark);
   }
@@ -236,6 +263,7 @@ export class Walker {
     result.rights = RIGHTS.ALL;
     result.dirty = 1;
     result.pageShift = UNTRANSLATED_SHIFT;
+    result.ownPageShift = 12;
     result.frame = lo >>> 12;
     return this.#translateResult(lo, access, mark);
   }

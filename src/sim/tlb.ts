@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * The translation lookaside buffer: one or two set-associative levels, true LRU, tagged by address-space id (AMD ASID,
+ * Intel VPID) and PCID.
+ *
+ *     key   |31 …                 0|   page number, low 32 bits
+ *     tag   |31 … 15|14 13|12 … 0|     generation of the context, page-size class, page number bits 44:32
+ *     flags |31 … 24|20 … 16|15 … 12|8|6|2 1 0|    frame bits 39:32, shift of the page that the tables map,
+ *                                                  protection key, G, D, rights U W X
+ *
+ * A generation names one context since its last flush, so that no flush has to touch entries.
+ */
+import { ruleIndex } from './access-rules.ts';
+import { ACCESS, PTE } from './paging-bits.ts';
+import type { PagingStructureCaches } from './paging-structure-caches.ts';
+import { TlbContexts } from './tlb-contexts.ts';
+import { type Geometry, TlbLevel } from './tlb-level.ts';
+import type { Walker } from './walk.ts';
+
+/** Sizes of a TLB. */
+export interface TlbShape {
+  readonly l1: Geometry;
+  /** A second level, filled together with the first; null for none. */
+  readonly l2: Geometry | null;
+  /**
+   * Sizes of page that entries can cover, as shifts, ascending from 12; at most four. A translation is kept with the
+   * largest one not above its page's: with [12] alone, large pages are kept in 4 KiB pieces (APM vol. 2 15.25.9).
+   */
+  readonly pageShifts: readonly number[];
+}
+
+/** 64 and 1536 entries, as in many cores since 2015 (L1 of 16 sets by 4, L2 of 128 sets by 12); all page sizes whole. */
+export const commonTlb: TlbShape = {
+  l1: { sets: 16, ways: 4 },
+  l2: { sets: 128, ways: 12 },
+  pageShifts: [12, 21, 30],
+};
+
+/** Bits 56:32 of an address, in its high half; those above only repeat the sign. */
+const ADDRESS_HIGH = 0x1ffffff;
+const GENERATION_SHIFT = 15;
+const CLASS_SHIFT = 13;
+const KEY_SHIFT = 12;
+const PAGE_SHIFT_SHIFT = 16;
+/** Page-number bits in a tag. */
+const PAGE_HIGH = 0x1fff;
+const CLOCK_LIMIT = 0x7fffffff;
+
+/** Where a lookup found a usable translation. */
+export const HIT = { NONE: 0, L1: 1, L2: 2 } as const;
+
+/** One CPU's TLB. `frame` holds what the last hit translated to. */
+export class Tlb {
+  readonly l1: TlbLevel;
+  readonly l2: TlbLevel | null;
+  /** Caches of upper-level entries that share contexts and flushes with this TLB; hand the same object to the walker. */
+  readonly caches: PagingStructureCaches | null;
+  /** After a hit: host frame of the 4 KiB page. A double. */
+  frame = 0;
+  lookups = 0;
+  l1Hits = 0;
+  l2Hits = 0;
+  misses = 0;
+  /** Flush operations of every kind. */
+  flushes = 0;
+  /** Counts lookups, for LRU. */
+  clock = 0;
+  readonly #shifts: readonly number[];
+  /** Bit c set: class c has been filled since everything was cleared, so lookups must try it. */
+  #classes = 1;
+  /** An entry covers part of a larger page. */
+  #pieces = false;
+  readonly #contexts = new TlbContexts();
+  #asid = 0;
+  #pcid = 0;
+  #tag = 0;
+  #globalTag = 0;
+
+  constructor(shape: TlbShape, caches: PagingStructureCaches | null = null) {
+    const { pageShifts } = shape;
+    if (pageShifts[0] !== 12 || pageShifts.length > 4) throw new Error(`tlb: page shifts ${pageShifts}`);
+    this.l1 = new TlbLevel(shape.l1);
+    this.l2 = shape.l2 && new TlbLevel(shape.l2);
+    this.#shifts = pageShifts;
+    this.caches = caches;
+    this.#retag();
+  }
+
+  /** The context that lookups and fills use from now on. Flushes nothing. */
+  setContext(asid: number, pcid: number): void {
+    this.#asid = asid;
+    this.#pcid = pcid;
+    this.#retag();
+  }
+
+  /**
+   * Looks an address up for an access. An entry that does not allow the access under the walker's rules and keys, or is
+   * not dirty at a write, does not count: the tables may say more by now, and a write must mark them. Returns a HIT.
+   */
+  lookup(lo: number, hi: number, access: number, walker: Walker): number {
+    this.lookups++;
+    if (++this.clock === CLOCK_LIMIT) this.#compactClocks();
+    for (let pageClass = 0; this.#classes >>> pageClass !== 0; pageClass++) {
+      if (((this.#classes >>> pageClass) & 1) === 0) continue;
+      const shift = this.#shifts[pageClass]!;
+      const key = keyOf(lo, hi, shift);
+      const below = (pageClass << CLASS_SHIFT) | ((hi & ADDRESS_HIGH) >>> shift);
+      const first = this.l1.find(key, this.#tag | below, this.#globalTag | below);
+      if (first >= 0 && allows(this.l1.flags[first]!, access, walker)) {
+        this.l1Hits++;
+        return this.#hit(this.l1, first, lo, shift, HIT.L1);
+      }
+      if (this.l2 === null) continue;
+      const second = this.l2.find(key, this.#tag | below, this.#globalTag | below);
+      if (second >= 0 && allows(this.l2.flags[second]!, access, walker)) {
+        this.l2Hits++;
+        this.#write(this.l1, key, this.l2.tag[second]!, this.l2.frame[second]!, this.l2.flags[second]!);
+        return this.#hit(this.l2, second, lo, shift, HIT.L2);
+      }
+    }
+    this.misses++;
+    return HIT.NONE;
+  }
+
+  /** Keeps what the walker's last walk, of this address, reached. What cannot be read cannot be kept (EPT). */
+  fill(lo: number, hi: number, walker: Walker): void {
+    const { result } = walker;
+    if (result.readable === 0) return;
+    let pageClass = this.#shifts.length - 1;
+    while (this.#shifts[pageClass]! > result.pageShift) pageClass--;
+    const shift = this.#shifts[pageClass]!;
+    const within = (lo >>> 12) & (2 ** (shift - 12) - 1);
+    const frame = result.hostFrame - within;
+    const tag =
+      (result.global ? this.#globalTag : this.#tag) | (pageClass << CLASS_SHIFT) | ((hi & ADDRESS_HIGH) >>> shift);
+    const flags =
+      result.rights |
+      (result.dirty ? PTE.D : 0) |
+      (result.global ? PTE.G : 0) |
+      (result.key << KEY_SHIFT) |
+      (result.ownPageShift << PAGE_SHIFT_SHIFT) |
+      ((frame / 2 ** 32) << 24);
+    const key = keyOf(lo, hi, shift);
+    this.#classes |= 1 << pageClass;
+    if (result.ownPageShift > shift) this.#pieces = true;
+    this.#write(this.l1, key, tag, frame | 0, flags);
+    if (this.l2 !== null) this.#write(this.l2, key, tag, frame | 0, flags);
+  }
+
+  /** Everything, of every address space. */
+  flushAll(): void {
+    this.#contexts.flushAll();
+    this.#flushed();
+  }
+
+  /** Every translation of one address space id, global ones included. */
+  flushAsid(asid: number): void {
+    this.#contexts.flushNonGlobal(asid);
+    this.#contexts.flushGlobal(asid);
+    this.#flushed();
+  }
+
+  /** Every translation of one address space id but the global ones (INVPCID type 3). */
+  flushNonGlobal(asid: number): void {
+    this.#contexts.flushNonGlobal(asid);
+    this.#flushed();
+  }
+
+  /** The translations of one PCID but the global ones: a load of CR3, INVPCID type 1. */
+  flushPcid(asid: number, pcid: number): void {
+    this.#contexts.flushPcid(asid, pcid);
+    this.#flushed();
+  }
+
+  /** One address of the current context, global or not (INVLPG), and all cached upper-level entries. */
+  flushAddress(lo: number, hi: number): void {
+    this.#dropAddress(lo, hi, this.#tag, this.#globalTag);
+    this.#flushed();
+  }
+
+  /** One address of one PCID; global translations stay (INVPCID type 0). */
+  flushAddressOf(asid: number, pcid: number, lo: number, hi: number): void {
+    this.#makeRoom();
+    const tag = this.#contexts.generation(asid, pcid) << GENERATION_SHIFT;
+    this.#dropAddress(lo, hi, tag, tag);
+    this.#flushed();
+  }
+
+  #dropAddress(lo: number, hi: number, tag: number, otherTag: number): void {
+    for (const level of [this.l1, this.l2]) {
+      if (level === null) continue;
+      if (this.#pieces) this.#dropPieces(level, lo, hi, tag, otherTag);
+      this.#shifts.forEach((shift, pageClass) => {
+        const below = (pageClass << CLASS_SHIFT) | ((hi & ADDRESS_HIGH) >>> shift);
+        // Twice: a page can be cached as global and not, when the tables changed in between.
+        for (const wanted of [tag, otherTag]) {
+          const at = level.find(keyOf(lo, hi, shift), wanted | below, wanted | below);
+          if (at >= 0) level.drop(at);
+        }
+      });
+    }
+    this.caches?.clear();
+  }
+
+  /** All pieces of the page around an address go with it (SDM vol. 3A 4.10.4.1); they can stand in any set. */
+  #dropPieces(level: TlbLevel, lo: number, hi: number, tag: number, otherTag: number): void {
+    const address = pageOf(lo, hi);
+    for (let at = 0; at < level.tag.length; at++) {
+      const entry = level.tag[at]!;
+      const context = (entry >>> GENERATION_SHIFT) << GENERATION_SHIFT;
+      if (entry === 0 || (context !== tag && context !== otherTag)) continue;
+      const shift = this.#shifts[(entry >>> CLASS_SHIFT) & 3]!;
+      const page = ((level.key[at]! >>> 0) + (entry & PAGE_HIGH) * 2 ** 32) * 2 ** (shift - 12);
+      const size = 2 ** (((level.flags[at]! >>> PAGE_SHIFT_SHIFT) & 0x1f) - 12);
+      if (Math.floor(page / size) === Math.floor(address / size)) level.drop(at);
+    }
+  }
+
+  #flushed(): void {
+    this.flushes++;
+    this.#retag();
+  }
+
+  #retag(): void {
+    this.#makeRoom();
+    this.#tag = this.#contexts.generation(this.#asid, this.#pcid) << GENERATION_SHIFT;
+    this.#globalTag = this.#contexts.globalGeneration(this.#asid) << GENERATION_SHIFT;
+    if (this.caches !== null) this.caches.tag = this.#tag;
+  }
+
+  /** When generations run out, their numbers start again, and no entry may keep an old one. */
+  #makeRoom(): void {
+    if (this.#contexts.room >= 4) return;
+    this.#contexts.restart();
+    this.l1.clear();
+    this.l2?.clear();
+    this.caches?.clear();
+    this.#classes = 1;
+    this.#pieces = false;
+  }
+
+  #hit(level: TlbLevel, at: number, lo: number, shift: number, hit: number): number {
+    level.used[at] = this.clock;
+    const within = (lo >>> 12) & (2 ** (shift - 12) - 1);
+    this.frame = (level.frame[at]! >>> 0) + (level.flags[at]! >>> 24) * 2 ** 32 + within;
+    return hit;
+  }
+
+  /** Replaces the entry of this page, else the least recently used of its set. */
+  #write(level: TlbLevel, key: number, tag: number, frame: number, flags: number): void {
+    let at = level.find(key, tag, tag);
+    if (at < 0) at = level.victim(key);
+    level.key[at] = key;
+    level.tag[at] = tag;
+    level.frame[at] = frame;
+    level.flags[at] = flags;
+    level.used[at] = this.clock;
+  }
+
+  #compactClocks(): void {
+    this.l1.compactClocks();
+    this.l2?.compactClocks();
+    this.caches?.compactClocks();
+    // Above every rank, as no structure has more entries.
+    this.clock = 2 ** 20;
+  }
+}
+
+/** Low 32 bits of the page number for pages of 2 ** shift bytes. */
+const keyOf = (lo: number, hi: number, shift: number): number => (lo >>> shift) | ((hi & ADDRESS_HIGH) << (32 - shift));
+
+/** Number of an address's 4 KiB page among 2 ** 45, as a double. */
+const pageOf = (lo: number, hi: number): number => (keyOf(lo, hi, 12) >>> 0) + ((hi & ADDRESS_HIGH) >>> 12) * 2 ** 32;
+
+/** Whether an entry with these flags serves the access without a walk. */
+function allows(flags: number, access: number, walker: Walker): boolean {
+  if (access & ACCESS.WRITE && !(flags & PTE.D)) return false;
+  if (walker.rules[ruleIndex(access, flags & 7)] !== 0) return false;
+  return walker.keyFault(access, flags & 7, (flags >>> KEY_SHIFT) & 0xf) === 0;
+}
