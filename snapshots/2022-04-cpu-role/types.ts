@@ -123,6 +123,35 @@ export const KVM_REQ = {
   TRIPLE_FAULT: 1 << 6,
 } as const;
 
+/** e5ed0fb01004 arch/x86/kvm/kvm_emulate.h struct x86_exception: a page fault to hand to the guest. */
+export interface x86_exception {
+  error_code: number;
+  address: number;
+  /** The fault is one of L1's nested tables: it becomes a nested page fault or EPT violation of L1, not a #PF. */
+  nested_page_fault: boolean;
+}
+
+/**
+ * e5ed0fb01004 arch/x86/kvm/mmu/paging_tmpl.h struct guest_walker: what a walk of the guest's tables found. Entries and
+ * tables stand at `level - 1`. Kept with the vCPU and refilled by every walk, so that a page fault allocates nothing.
+ */
+export class guest_walker {
+  level = 0;
+  max_level = 0;
+  readonly table_gfn = new Float64Array(5);
+  readonly ptes_lo = new Int32Array(5);
+  readonly ptes_hi = new Int32Array(5);
+  readonly prefetch_lo = new Int32Array(8);
+  readonly prefetch_hi = new Int32Array(8);
+  readonly pte_gpa = new Float64Array(5);
+  /** Where the entry is in L1's memory: equal to `pte_gpa` unless L2 runs on nested tables. */
+  readonly real_gpa = new Float64Array(5);
+  readonly pt_access = new Uint8Array(5);
+  pte_access = 0;
+  gfn = 0;
+  readonly fault: x86_exception = { error_code: 0, address: 0, nested_page_fault: false };
+}
+
 /** What this port keeps of struct kvm_vcpu. */
 export class kvm_vcpu {
   readonly kvm: kvm;
@@ -144,6 +173,13 @@ export class kvm_vcpu {
   maxphyaddr: number;
   /** L1's nested table pointer (EPTP or nested CR3) while L2 runs on it. */
   nested_pgd = 0;
+  /** The walker of the guest's tables, and that of L1's nested tables, which the first may need for every table. */
+  readonly walker = new guest_walker();
+  readonly nested_walker = new guest_walker();
+  /** The last page fault that KVM injected (inject_page_fault). */
+  readonly injected: x86_exception = { error_code: 0, address: 0, nested_page_fault: false };
+  /** The SPTE that make_spte built last: the u64 it returns through a pointer in C. */
+  readonly new_spte = { lo: 0, hi: 0 };
 
   constructor(kvm: kvm, registers: Registers, cpu: Cpu) {
     const { vm } = kvm;
