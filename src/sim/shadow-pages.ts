@@ -15,6 +15,7 @@ const BITMAP_WORDS = ENTRIES / 32;
 /** Bits of `flags`. */
 const LIVE = 1;
 const SPECIAL = 2;
+const TREE = 4;
 
 /**
  * The pages KVM builds tables from, with the header KVM keeps for each (`struct kvm_mmu_page`): which guest frame and
@@ -44,7 +45,7 @@ export class ShadowPages {
   generation = new Int32Array(64);
   /** One spare column for a fact of one era (2008: every entry is global). */
   mark = new Uint8Array(64);
-  /** Live pages with a header. */
+  /** Live pages that can be looked up: what a page limit counts. */
   used = 0;
 
   #slot = new Int32Array(64).fill(-1);
@@ -86,12 +87,23 @@ export class ShadowPages {
     return this.#take(LIVE | SPECIAL);
   }
 
+  /**
+   * A page of a tree that is reached from its root alone (the TDP MMU's): it has a header, but is neither found by gfn,
+   * nor on the active list, nor counted in `used`.
+   */
+  createTreePage(gfn: number, role: number): number {
+    const id = this.#take(LIVE | TREE);
+    this.gfn[id] = gfn;
+    this.role[id] = role;
+    return id;
+  }
+
   /** Gives the page back. Throws when something still points to it: a freed table in use would be walked as garbage. */
   destroy(id: number): void {
     this.#mustLive(id);
     if (this.#parents[id] !== 0) throw new Error(`shadow page ${id} (gfn ${this.gfn[id]}) freed while it has a parent`);
     if (this.rootCount[id]! > 0) throw new Error(`shadow page ${id} (gfn ${this.gfn[id]}) freed while it is a root`);
-    if (!this.isSpecial(id)) {
+    if (this.#flags[id] === LIVE) {
       this.unhash(id);
       this.deactivate(id);
       this.used--;
@@ -115,6 +127,10 @@ export class ShadowPages {
 
   isSpecial(id: number): boolean {
     return (this.#flags[id]! & SPECIAL) !== 0;
+  }
+
+  isTreePage(id: number): boolean {
+    return (this.#flags[id]! & TREE) !== 0;
   }
 
   isLive(id: number): boolean {
@@ -279,7 +295,7 @@ export class ShadowPages {
 
   /** Every live page with a header, in order of id. */
   *live(): IterableIterator<number> {
-    for (let id = 1; id < this.#next; id++) if (this.#flags[id] === LIVE) yield id;
+    for (let id = 1; id < this.#next; id++) if (this.isLive(id) && !this.isSpecial(id)) yield id;
   }
 
   #take(flags: number): number {

@@ -16,8 +16,16 @@ export interface VmOptions {
   readonly guestFrames: number;
   /** Most shadow pages before reclaim (n_max_mmu_pages). */
   readonly pageLimit: number;
+  /** Level of the pages that the host backs guest RAM with: 1 = 4 KiB (the default), 2 = 2 MiB, 3 = 1 GiB. */
+  readonly hostPageLevel?: number;
   /** Notes role reads when given. */
   readonly reads: RoleReads | null;
+}
+
+/** One view of guest memory with what KVM keeps for it: the ordinary one, and the one that SMM sees. */
+export interface AddressSpace {
+  readonly memslots: Memslots;
+  readonly rmap: ReverseMap;
 }
 
 /** One virtual machine: everything that its vCPUs share and that is true for every kernel. */
@@ -25,8 +33,12 @@ export class Vm {
   readonly host: Host;
   readonly memory: PhysicalMemory;
   readonly pages: ShadowPages;
-  readonly rmap = new ReverseMap();
+  /** Of the ordinary address space. */
+  readonly rmap: ReverseMap;
   readonly memslots: Memslots;
+  /** Indexed by role.smm where a kernel has SMM: both see the same RAM, but tracking and mappings are counted apart. */
+  readonly addressSpaces: readonly [ordinary: AddressSpace, smm: AddressSpace];
+  readonly hostPageLevel: number;
   readonly log = new EventLog();
   readonly counters = new Counters();
   readonly reads: RoleReads | null;
@@ -37,11 +49,17 @@ export class Vm {
   readonly zappedByRole = new Tally();
   readonly faultsByError = new Tally();
 
-  constructor({ host, memory, guestFrames, pageLimit, reads }: VmOptions) {
+  constructor({ host, memory, guestFrames, pageLimit, reads, hostPageLevel = 1 }: VmOptions) {
     this.host = host;
     this.memory = memory;
     this.pages = new ShadowPages(memory);
-    this.memslots = new Memslots(guestFrames);
+    this.addressSpaces = [
+      { memslots: new Memslots(guestFrames), rmap: new ReverseMap() },
+      { memslots: new Memslots(guestFrames), rmap: new ReverseMap() },
+    ];
+    this.memslots = this.addressSpaces[0].memslots;
+    this.rmap = this.addressSpaces[0].rmap;
+    this.hostPageLevel = hostPageLevel;
     this.pageLimit = pageLimit;
     this.reads = reads;
   }
