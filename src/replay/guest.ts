@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import type { FaultOutcome } from '../era.ts';
+import { type GuestCpu, OUTCOME } from '../sim/guest-cpu.ts';
+import { ACCESS } from '../sim/paging-bits.ts';
+import { CR4, EFER } from '../sim/registers.ts';
+import type { Handlers } from '../workload/program.ts';
+import { at } from '../workload/touches.ts';
+import type { U64 } from '../workload/u64.ts';
+import type { Machine, MachineVcpu } from './machine.ts';
+import type { Recorder } from './recorder.ts';
+
+/** The guest cannot go on: a triple fault, or a fault that KVM answers the same way for ever. */
+export class GuestStopped extends Error {}
+
+/** Exits in a row for one access before the replay says that it never ends; a real one takes a few. */
+const MOST_EXITS_PER_ACCESS = 64;
+
+/** A store the guest makes: what it writes where it can matter, that is into paging structures. */
+export interface Store {
+  readonly bytes: 1 | 4 | 8;
+  readonly lo: number;
+  readonly hi: number;
+}
+
+/** A byte that data accesses write; data pages are never read back. */
+const dataByte: Store = { bytes: 1, lo: 0x5a, hi: 0 };
+
+/** Runs the guest's accesses on one machine: hardware first, KVM when hardware exits, the guest's handlers when it faults. */
+export class Guest {
+  readonly #machine: Machine;
+  readonly #recorder: Recorder;
+  readonly #handlers: Handlers;
+  /** Faults the guest has logged: its handler writes one record of 16 bytes each. */
+  #logged = 0;
+
+  constructor(machine: Machine, recorder: Recorder, handlers: Handlers) {
+    this.#machine = machine;
+    this.#recorder = recorder;
+    this.#handlers = handlers;
+  }
+
+  /** Back into the guest after an exit, or for the first time. */
+  enter(vcpu: MachineVcpu): void {
+    if (vcpu.kernel.enter() === 'shutdown') throw new GuestStopped('triple fault: the root is not in guest memory');
+    vcpu.cpu.registersChanged();
+    this.#recorder.entry(this.#machine.vcpus.indexOf(vcpu), vcpu.kernel.view);
+  }
+
+  /** An exit that only leaves and comes back. */
+  bounce(vcpu: MachineVcpu, reason: string): void {
+    this.#recorder.exit(reason);
+    this.enter(vcpu);
+  }
+
+  /** One access at the current privilege level. False when the guest faulted; its handler has run then. */
+  access(vcpu: MachineVcpu, address: U64, kind: 'r' | 'w' | 'x', store: Store = dataByte): boolean {
+    const user = vcpu.cpu.registers.cpl === 3;
+    const access = accessBits[kind] | (user ? ACCESS.USER : 0);
+    for (let exits = 0; exits < MOST_EXITS_PER_ACCESS; exits++) {
+      switch (vcpu.cpu.access(address.lo | 0, address.hi | 0, access)) {
+        case OUTCOME.DONE:
+          if (kind === 'w') this.#write(vcpu.cpu.frame * 4096 + (address.lo & 0xfff), store);
+          return true;
+        case OUTCOME.GUEST_FAULT:
+          this.deliver(vcpu, 14, vcpu.cpu.exitCode, vcpu.cpu.exitAddress);
+          return false;
+        case OUTCOME.NONCANONICAL:
+          this.deliver(vcpu, 13, 0, 0);
+          return false;
+        default: {
+          const outcome = this.#faultExit(vcpu);
+          if (outcome === 'emulate') return this.#emulate(vcpu, address, kind, user, store);
+          this.enter(vcpu);
+          if (outcome !== 'injected') continue;
+          const { errorCode, address: cr2 } = vcpu.kernel.injected;
+          this.deliver(vcpu, 14, errorCode, cr2);
+          return false;
+        }
+      }
+    }
+    throw new GuestStopped(
+      `KVM answers the fault at 0x${vcpu.cpu.exitAddress.toString(16)} (code 0x${vcpu.cpu.exitCode.toString(16)}) without curing it`,
+    );
+  }
+
+  /** An exception: the guest logs it and goes on behind the faulting op. */
+  deliver(vcpu: MachineVcpu, vector: 6 | 13 | 14, errorCode: number, address: number): void {
+    this.#recorder.guestFault(vector, errorCode, address);
+    const { registers } = vcpu.cpu;
+    const wide = (registers.efer & EFER.LMA) !== 0;
+    const fromUser = registers.cpl === 3;
+    registers.cpl = 0;
+    vcpu.cpu.registersChanged();
+    const touch = (linear: number, kind: 'r' | 'w' | 'x') => this.access(vcpu, { lo: linear, hi: 0 }, kind);
+    touch(wide ? at.idt64 + 16 * vector : at.idt32 + 8 * vector, 'r');
+    touch(at.gdt, 'r');
+    if (fromUser) touch(at.tss, 'r');
+    touch((fromUser ? at.ring0Stack : at.stack) - 8, 'w');
+    touch(this.#handlers[wide ? 64 : 32][vector], 'x');
+    touch(at.faultLog + 16 * (this.#logged++ & 4095), 'w');
+    touch(at.faultCount, 'w');
+    registers.cpl = fromUser ? 3 : 0;
+    vcpu.cpu.registersChanged();
+  }
+
+  #faultExit(vcpu: MachineVcpu): FaultOutcome {
+    const { exitAddress, exitCode } = vcpu.cpu;
+    const { vm } = this.#machine;
+    vm.counters.page_faults++;
+    vm.faultsByError.add(exitCode);
+    this.#recorder.exit(vm.host.tdp === 'none' ? 'page fault' : 'nested page fault');
+    const outcome = vcpu.kernel.fault({ address: exitAddress, code: exitCode });
+    if (outcome === 'failed') throw new GuestStopped(`KVM cannot handle the fault at 0x${exitAddress.toString(16)}`);
+    return outcome;
+  }
+
+  /** KVM executes the access itself: software translation, then the access, told to the shadow pages when it is a write. */
+  #emulate(vcpu: MachineVcpu, address: U64, kind: 'r' | 'w' | 'x', user: boolean, store: Store): boolean {
+    const { kernel } = vcpu;
+    this.#machine.vm.counters.emulations++;
+    const gpa = kernel.translate(address.hi * 2 ** 32 + (address.lo >>> 0), emulated[kind], user);
+    if (gpa >= 0 && kind === 'w') {
+      this.#write(gpa, store, true);
+      kernel.guestWrote(gpa, store.bytes);
+    }
+    this.enter(vcpu);
+    if (gpa >= 0) return true;
+    this.deliver(vcpu, 14, kernel.injected.errorCode, kernel.injected.address);
+    return false;
+  }
+
+  /** Stores where it can matter: memory that has never held a paging structure reads as zero whatever is written. */
+  #write(gpa: number, { bytes, lo, hi }: Store, always = false): void {
+    const { memory } = this.#machine;
+    if (bytes === 1) {
+      if (memory.slotOf(Math.floor(gpa / 4096)) < 0) return;
+      const aligned = gpa - (gpa % 4);
+      const shift = (gpa % 4) * 8;
+      memory.write32(aligned, (memory.read32(aligned) & ~(0xff << shift)) | (lo << shift));
+    } else if (bytes === 4) memory.write32(gpa, lo);
+    else if (always || gpa % 8 === 0) memory.write64(gpa, lo, hi);
+    else throw new Error(`a store of 8 bytes at 0x${gpa.toString(16)} is not aligned`);
+  }
+}
+
+const accessBits = { r: ACCESS.READ, w: ACCESS.WRITE, x: ACCESS.FETCH } as const;
+const emulated = { r: 'read', w: 'write', x: 'fetch' } as const;
+
+/** A register write that stays in the guest: hardware takes it over and flushes what the architecture says. */
+export function writeNatively(
+  cpu: GuestCpu,
+  register: 'cr0' | 'cr3' | 'cr4' | 'efer',
+  value: number,
+  noflush: boolean,
+): void {
+  const { registers } = cpu;
+  const changed = registers[register] ^ value;
+  registers[register] = value;
+  cpu.registersChanged();
+  if (register === 'cr3') cpu.cr3Written(noflush);
+  // SDM vol. 3A 4.10.4.1: a change of CR4.PGE drops all translations, global ones too.
+  if (register === 'cr4' && (changed & CR4.PGE) !== 0) cpu.flushGuest();
+}

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import type { Era, EraVcpu } from '../era.ts';
+import type { CounterValues, Tally } from '../sim/counters.ts';
+import type { Reason } from '../sim/log.ts';
+import type { Vm } from '../sim/vm.ts';
+import type { WalkCost, WalkCostValues } from '../sim/walk-cost.ts';
+import type { Counts, EntryState, GuestFault, NotInEra, PhaseRecord, Reload, RoleValue, StepRecord } from './record.ts';
+
+/** Name of what runs before the first phase marker, as in the recordings of real kernels. */
+export const BEFORE_FIRST_PHASE = '(before first phase)';
+
+/** Where the guest is: for everything that wants to say where it happened. */
+export interface Position {
+  readonly step: number;
+  readonly line: number;
+  readonly op: string;
+  readonly vcpu: number;
+}
+
+/** Collects what a replay is asked about. Counters are read at the borders of phases, never in the access path. */
+export class Recorder {
+  readonly #vm: Vm;
+  readonly #era: Era;
+  readonly #costs: readonly WalkCost[];
+  readonly #exits = new Map<string, number>();
+  readonly #writes = new Map<string, number>();
+  #entries = 0;
+  #phase = BEFORE_FIRST_PHASE;
+  #phaseStart: Counts;
+  readonly #phases = new Map<string, Counts>();
+  readonly #states: (EntryState & { entries: number })[] = [];
+  readonly #roots = new Map<number, number>();
+  readonly #reloads = new Map<string, Reload & { count: number; perPhase: Record<string, number> }>();
+  readonly #steps: StepRecord[] = [];
+  readonly #notInEra = new Map<string, NotInEra & { count: number }>();
+  readonly #faults = new Map<string, GuestFault & { count: number }>();
+  #stepReasons: string[] = [];
+  #position: Position = { step: 0, line: 0, op: '', vcpu: 0 };
+  #policy = { loads: 0, unloads: 0, hits: 0 };
+  #rolesBefore = '';
+
+  constructor(vm: Vm, era: Era, costs: readonly WalkCost[]) {
+    this.#vm = vm;
+    this.#era = era;
+    this.#costs = costs;
+    this.#phaseStart = this.#counts();
+    vm.log.onRootLoad = (reason) => this.#noteLoad(reason);
+  }
+
+  get phase(): string {
+    return this.#phase;
+  }
+
+  exit(reason: string): void {
+    this.#exits.set(reason, (this.#exits.get(reason) ?? 0) + 1);
+  }
+
+  registerWrite(register: string): void {
+    this.#writes.set(register, (this.#writes.get(register) ?? 0) + 1);
+  }
+
+  /** A phase marker: what follows counts there. A phase that comes again is summed. */
+  beginPhase(name: string): void {
+    this.#closePhase();
+    this.#phase = name;
+    if (!this.#phases.has(name)) this.#phases.set(name, difference(this.#phaseStart, this.#phaseStart));
+  }
+
+  /** Called before each guest entry. */
+  entry(vcpu: number, view: EraVcpu['view']): void {
+    this.#entries++;
+    const root = view.root();
+    const state: EntryState = {
+      phase: this.#phase,
+      vcpu,
+      mmu: view.mmu(),
+      roles: view.roles(),
+      guestLevels: view.guestLevels(),
+      hostLevels: view.hostLevels(),
+      pgd: root?.pgd ?? 0,
+      root: root === null ? -1 : this.#rootNumber(root.frame),
+      previousRootsValid: view.previousRoots().filter((previous) => previous !== null).length,
+      entries: 1,
+    };
+    const last = this.#states.at(-1);
+    if (last && sameState(last, state)) last.entries++;
+    else this.#states.push({ ...state });
+  }
+
+  beginStep(position: Position): void {
+    this.#position = position;
+  }
+
+  /** After a step: keeps it when roles or roots changed in it. */
+  endStep(view: EraVcpu['view']): void {
+    const { mmu_load, full_unloads, new_pgd_hit } = this.#vm.counters;
+    const roles = view.roles();
+    const rolesNow = roles.map(({ base, extended }) => `${base}:${extended}`).join(' ');
+    const { loads, unloads, hits } = this.#policy;
+    const changed =
+      rolesNow !== this.#rolesBefore || mmu_load !== loads || full_unloads !== unloads || new_pgd_hit !== hits;
+    if (changed) {
+      const { step, line, op, vcpu } = this.#position;
+      this.#steps.push({
+        step,
+        line,
+        op,
+        phase: this.#phase,
+        vcpu,
+        roles,
+        loads: mmu_load - loads,
+        unloads: full_unloads - unloads,
+        hits: new_pgd_hit - hits,
+        reasons: this.#stepReasons,
+      });
+      this.#policy = { loads: mmu_load, unloads: full_unloads, hits: new_pgd_hit };
+      this.#rolesBefore = rolesNow;
+    }
+    this.#stepReasons = [];
+  }
+
+  notInEra(line: number, op: string, feature: string): void {
+    const key = `${line} ${feature}`;
+    const known = this.#notInEra.get(key);
+    if (known) known.count++;
+    else this.#notInEra.set(key, { line, op, feature, count: 1 });
+  }
+
+  guestFault(vector: number, errorCode: number, address: number): void {
+    const key = `${this.#phase} ${vector} ${errorCode} ${address}`;
+    const known = this.#faults.get(key);
+    if (known) known.count++;
+    else this.#faults.set(key, { phase: this.#phase, vector, errorCode, address, count: 1 });
+  }
+
+  finish() {
+    this.#closePhase();
+    return {
+      phases: [...this.#phases].map(([name, counts]): PhaseRecord => ({ name, counts })),
+      total: this.#counts(),
+      entryStates: this.#states,
+      reloads: [...this.#reloads.values()],
+      steps: this.#steps,
+      notInEra: [...this.#notInEra.values()],
+      guestFaults: [...this.#faults.values()],
+    };
+  }
+
+  #closePhase(): void {
+    const now = this.#counts();
+    const inPhase = difference(now, this.#phaseStart);
+    const known = this.#phases.get(this.#phase);
+    this.#phases.set(this.#phase, known ? sum(known, inPhase) : inPhase);
+    this.#phaseStart = now;
+  }
+
+  #noteLoad(reason: Reason | null): void {
+    const by = reason?.by ?? '';
+    const bits = reason?.bits ?? '';
+    const key = `${by} ${bits}`;
+    const known = this.#reloads.get(key);
+    this.#stepReasons.push(by === '' ? 'first root of this context' : `${by}${bits === '' ? '' : ` (${bits})`}`);
+    if (known) {
+      known.count++;
+      known.perPhase[this.#phase] = (known.perPhase[this.#phase] ?? 0) + 1;
+      return;
+    }
+    this.#reloads.set(key, {
+      by,
+      bits,
+      chain: reason?.chain ?? [],
+      count: 1,
+      perPhase: { [this.#phase]: 1 },
+      line: this.#position.line,
+    });
+  }
+
+  #rootNumber(frame: number): number {
+    const known = this.#roots.get(frame);
+    if (known !== undefined) return known;
+    this.#roots.set(frame, this.#roots.size);
+    return this.#roots.size - 1;
+  }
+
+  #counts(): Counts {
+    const { counters, newByRole, existingByRole, zappedByRole, faultsByError } = this.#vm;
+    const byRole = (tally: Tally) => textTally(tally, (role) => this.#era.roleText(role));
+    return {
+      kvm: counters.snapshot(),
+      cost: addCosts(this.#costs),
+      entries: this.#entries,
+      exits: Object.fromEntries(this.#exits),
+      registerWrites: Object.fromEntries(this.#writes),
+      newByRole: byRole(newByRole),
+      existingByRole: byRole(existingByRole),
+      zappedByRole: byRole(zappedByRole),
+      faultsByError: textTally(faultsByError, (code) => `0x${code.toString(16)}`),
+    };
+  }
+}
+
+function textTally(tally: Tally, name: (key: number) => string): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const [key, count] of tally.sorted()) {
+    const text = name(key);
+    counts[text] = (counts[text] ?? 0) + count;
+  }
+  return counts;
+}
+
+function addCosts(costs: readonly WalkCost[]): WalkCostValues {
+  return costs.map((cost) => cost.snapshot()).reduce((a, b) => combine(a, b, (x, y) => x + y));
+}
+
+function sameState(a: EntryState, b: EntryState): boolean {
+  return (
+    a.phase === b.phase &&
+    a.vcpu === b.vcpu &&
+    a.mmu === b.mmu &&
+    a.root === b.root &&
+    a.pgd === b.pgd &&
+    a.previousRootsValid === b.previousRootsValid &&
+    a.guestLevels === b.guestLevels &&
+    a.hostLevels === b.hostLevels &&
+    a.roles.every((role, i) => sameRole(role, b.roles[i]!))
+  );
+}
+
+const sameRole = (a: RoleValue, b: RoleValue): boolean => a.base === b.base && a.extended === b.extended;
+
+const difference = (now: Counts, before: Counts): Counts => eachNumber(now, before, (a, b) => a - b);
+const sum = (a: Counts, b: Counts): Counts => eachNumber(a, b, (x, y) => x + y);
+
+function eachNumber(a: Counts, b: Counts, apply: (a: number, b: number) => number): Counts {
+  const records = (pick: (counts: Counts) => Readonly<Record<string, number>>) => mergeRecords(pick(a), pick(b), apply);
+  return {
+    kvm: combine(a.kvm, b.kvm, apply),
+    cost: combine(a.cost, b.cost, apply),
+    entries: apply(a.entries, b.entries),
+    exits: records((c) => c.exits),
+    registerWrites: records((c) => c.registerWrites),
+    newByRole: records((c) => c.newByRole),
+    existingByRole: records((c) => c.existingByRole),
+    zappedByRole: records((c) => c.zappedByRole),
+    faultsByError: records((c) => c.faultsByError),
+  };
+}
+
+function combine<T extends CounterValues | WalkCostValues>(a: T, b: T, apply: (a: number, b: number) => number): T {
+  const entries = Object.keys(a).map((key) => [key, apply(a[key as keyof T] as number, b[key as keyof T] as number)]);
+  // The same keys with numbers again, which fromEntries cannot express.
+  return Object.fromEntries(entries) as T;
+}
+
+/** Keys of either record; results of 0 are left out. */
+function mergeRecords(
+  a: Readonly<Record<string, number>>,
+  b: Readonly<Record<string, number>>,
+  apply: (a: number, b: number) => number,
+): Record<string, number> {
+  const merged: Record<string, number> = {};
+  for (const key of new Set([...Object.keys(a), ...Object.keys(b)])) {
+    const value = apply(a[key] ?? 0, b[key] ?? 0);
+    if (value !== 0) merged[key] = value;
+  }
+  return merged;
+}

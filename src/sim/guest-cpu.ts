@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import type { Cpu } from './cpu.ts';
+import type { Host } from './host.ts';
+import { addressOf, type PhysicalMemory } from './memory.ts';
+import { eptViolationQualification, npfExitInfoHigh } from './nested-walk.ts';
+import { type PagingFeatures, pagingModes } from './paging-modes.ts';
+import { CR0, CR3_PCID, CR4, EFER, loadPdptes, Registers } from './registers.ts';
+import { commonTlb, HIT, Tlb, type TlbShape } from './tlb.ts';
+import { Walker } from './walk.ts';
+import { WalkCost } from './walk-cost.ts';
+import { FAULT } from './walk-result.ts';
+
+/** How an access of the guest ended. */
+export const OUTCOME = {
+  DONE: 0,
+  /** The guest's own tables refuse it: #PF to the guest, no exit (two-dimensional paging only). */
+  GUEST_FAULT: 1,
+  /** An exit to KVM: `exitAddress` and `exitCode` say why. */
+  EXIT: 2,
+  /** The address is not canonical: #GP to the guest. */
+  NONCANONICAL: 3,
+} as const;
+
+/** No root was loaded yet. */
+const NO_ROOT = -1;
+
+/** The one address-space id (ASID or VPID) that the guest of this VM runs under. */
+const GUEST_ASID = 1;
+
+/**
+ * The CPU that a guest runs on: its registers, the tables that hardware walks for it, and what the walks cost.
+ *
+ * Shadow paging: hardware walks KVM's tables with registers of KVM's choice (paging always on, CR0.WP always set) and
+ * every refusal is an exit. Two-dimensional paging: hardware walks the guest's tables with the guest's registers, and
+ * KVM's tables underneath; only refusals of the latter are exits.
+ */
+export class GuestCpu implements Cpu {
+  /** The guest's registers: L2's while L2 runs. After a change call `registersChanged`. */
+  readonly registers = new Registers();
+  readonly cost = new WalkCost();
+  readonly tlb: Tlb;
+  /** After a DONE access: host frame that was reached, which is the guest frame too. */
+  frame = 0;
+  exitAddress = 0;
+  exitCode = 0;
+  readonly #host: Host;
+  readonly #memory: PhysicalMemory;
+  readonly #features: PagingFeatures;
+  readonly #hostFeatures: PagingFeatures;
+  readonly #walker: Walker;
+  readonly #nested: Walker | null;
+  /** Shadow paging: the registers hardware has in fact. */
+  readonly #hardware = new Registers();
+  #rootFrame = NO_ROOT;
+  #rootLevels = 0;
+
+  constructor(host: Host, memory: PhysicalMemory, tlbShape: TlbShape = commonTlb) {
+    const { cpuid } = host;
+    this.#host = host;
+    this.#memory = memory;
+    this.#features = { maxPhyAddr: cpuid.maxPhyAddr, gbPages: cpuid.gbPages, amd: cpuid.amd, executeOnly: false };
+    this.#hostFeatures = { maxPhyAddr: 52, gbPages: true, amd: false, executeOnly: true };
+    this.#nested = host.tdp === 'none' ? null : new Walker(memory);
+    this.#walker = new Walker(memory, this.#nested);
+    this.tlb = new Tlb(tlbShape);
+  }
+
+  /** Takes over the guest's registers for the accesses to come. */
+  registersChanged(): void {
+    const { cr3, cr4 } = this.registers;
+    this.tlb.setContext(GUEST_ASID, (cr4 & CR4.PCIDE) !== 0 ? cr3 & CR3_PCID : 0);
+    if (this.#nested !== null) this.#walker.load(this.registers, this.#features);
+    else this.#loadShadow();
+  }
+
+  /** What hardware flushes when the guest itself writes CR3 (no exit). SDM vol. 3A 4.10.4.1. */
+  cr3Written(noflush: boolean): void {
+    const { cr3, cr4 } = this.registers;
+    if (!noflush) this.tlb.flushPcid(GUEST_ASID, (cr4 & CR4.PCIDE) !== 0 ? cr3 & CR3_PCID : 0);
+  }
+
+  loadRoot(frame: number, levels: number): void {
+    this.#rootFrame = frame;
+    this.#rootLevels = levels;
+    const nested = this.#nested;
+    if (nested === null) {
+      this.#loadShadow();
+      return;
+    }
+    const { tdp, adBits } = this.#host;
+    nested.loadNested({
+      root: addressOf(frame),
+      mode: nestedMode(tdp, levels),
+      features: this.#hostFeatures,
+      nxe: true,
+      eptMarks: tdp !== 'ept' || adBits,
+    });
+  }
+
+  flushCurrent(): void {
+    this.cost.tlb_flushes++;
+    this.tlb.flushAsid(GUEST_ASID);
+  }
+
+  flushGuest(): void {
+    this.flushCurrent();
+  }
+
+  flushAddress(gva: number): void {
+    this.cost.tlb_flushes_address++;
+    this.tlb.flushAddress(gva % 2 ** 32, Math.floor(gva / 2 ** 32));
+  }
+
+  /**
+   * One access at a linear address (two 32-bit halves); `access` is of ACCESS bits. Returns an OUTCOME. For an EXIT,
+   * `exitAddress` is CR2 under shadow paging and the guest-physical address otherwise, `exitCode` the #PF error code,
+   * EXITINFO1 with its high half, or the exit qualification.
+   */
+  access(lo: number, hi: number, access: number): number {
+    const { cost } = this;
+    const walker = this.#walker;
+    cost.accesses++;
+    if (this.tlb.lookup(lo, hi, access, walker) !== HIT.NONE) {
+      this.frame = this.tlb.frame;
+      return OUTCOME.DONE;
+    }
+    cost.tlb_misses++;
+    cost.walks++;
+    const fault = walker.walk(lo, hi, access);
+    const { result } = walker;
+    if (this.#nested === null) cost.reads_shadow += result.reads;
+    else {
+      cost.reads_guest += result.reads;
+      cost.reads_nested += result.nestedReads;
+    }
+    if (fault === FAULT.NONE) {
+      this.tlb.fill(lo, hi, walker);
+      this.frame = result.hostFrame;
+      return OUTCOME.DONE;
+    }
+    if (fault === FAULT.NONCANONICAL) return OUTCOME.NONCANONICAL;
+    if (fault === FAULT.PAGE) {
+      this.exitCode = result.errorCode;
+      this.exitAddress = (hi >>> 0) * 2 ** 32 + (lo >>> 0);
+      return this.#nested === null ? OUTCOME.EXIT : OUTCOME.GUEST_FAULT;
+    }
+    if (fault === FAULT.MISCONFIGURED) throw new Error(`EPT entry for ${result.faultGpa.toString(16)} is malformed`);
+    this.exitAddress = result.faultGpa;
+    this.exitCode =
+      this.#host.tdp === 'ept'
+        ? eptViolationQualification(walker)
+        : npfExitInfoHigh(walker) * 2 ** 32 + result.errorCode;
+    return OUTCOME.EXIT;
+  }
+
+  /** Shadow paging: hardware's registers follow the guest's only where KVM lets them. */
+  #loadShadow(): void {
+    if (this.#rootFrame === NO_ROOT) return;
+    const guest = this.registers;
+    const hardware = this.#hardware;
+    const paging = (guest.cr0 & CR0.PG) !== 0;
+    hardware.cr0 = (CR0.PE | CR0.WP | CR0.PG) >>> 0;
+    // Without guest paging its pages are shadowed as user pages, which SMEP and SMAP would forbid to the guest.
+    hardware.cr4 = CR4.PAE | (paging ? guest.cr4 & (CR4.SMEP | CR4.SMAP) : 0) | (this.#rootLevels === 5 ? CR4.LA57 : 0);
+    hardware.efer = EFER.NXE | (this.#rootLevels > 3 ? EFER.LME | EFER.LMA : 0);
+    hardware.rflagsAc = guest.rflagsAc;
+    hardware.cr3 = addressOf(this.#rootFrame);
+    if (this.#rootLevels === 3 && !loadPdptes(this.#memory, hardware, this.#hostFeatures.maxPhyAddr)) {
+      throw new Error(`root table at frame ${this.#rootFrame} has a malformed PDPTE`);
+    }
+    this.#walker.load(hardware, this.#hostFeatures);
+  }
+}
+
+function nestedMode(tdp: Host['tdp'], levels: number) {
+  if (tdp === 'ept') return levels === 5 ? pagingModes.ept5 : pagingModes.ept4;
+  if (levels === 3) return pagingModes.pae;
+  return levels === 5 ? pagingModes['5level'] : pagingModes['4level'];
+}
