@@ -68,14 +68,8 @@ function ident(context: Context, op: Of<'ident'>): void {
   const tree = context.tree(op, 'pt', pt);
   const zero = u64(0);
   const base = { op: 'map', line, pt, gpa: zero, size: '4k' } as const;
-  try {
-    map(context, { ...base, gva: zero, count: 512, flags: op.global ? 'pwg' : 'pw' }, tree);
-    if (shapes[tree.format].levels >= 4) map(context, { ...base, gva: u64(at.alias), count: 64, flags: 'pwu' }, tree);
-  } catch (error) {
-    // Said of the op that stands in the source.
-    if (context.trees.used === 256) poolExhausted(op);
-    throw error;
-  }
+  map(context, { ...base, gva: zero, count: 512, flags: op.global ? 'pwg' : 'pw' }, tree);
+  if (shapes[tree.format].levels >= 4) map(context, { ...base, gva: u64(at.alias), count: 64, flags: 'pwu' }, tree);
 }
 
 /** Refuses an address that the tree's format cannot map. */
