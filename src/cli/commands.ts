@@ -26,4 +26,28 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     describe: 'hardware page walks: JSON records in, what came of each out',
     load: async () => (await import('./walk.ts')).walkCommand,
   },
+  decode: {
+    describe: 'a role word field by field, under the layout of any era',
+    load: async () => (await import('./decode.ts')).decodeCommand,
+  },
+  bits: {
+    describe: 'every role bit from 2007 to today, and the commits that touched it',
+    load: async () => (await import('./bits.ts')).bitsCommand,
+  },
+  eras: {
+    describe: 'the eras: commit, date, releases, status',
+    load: async () => (await import('./eras.ts')).erasCommand,
+  },
+  show: {
+    describe: 'the story of an era, its facts and its links',
+    load: async () => (await import('./show.ts')).showCommand,
+  },
+  links: {
+    describe: 'commits and mails of the eras, patch by patch for a proposed series',
+    load: async () => (await import('./links.ts')).linksCommand,
+  },
+  gen: {
+    describe: 'write a generated workload, or list the generators',
+    load: async () => (await import('./gen.ts')).genCommand,
+  },
 };

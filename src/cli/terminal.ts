@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+/** What the printed text may use. Piped output is 120 columns wide, without colour or hyperlinks, whatever the terminal. */
+export interface Output {
+  readonly width: number;
+  /** Emphasis on a terminal that wants colour, else the text as it is. */
+  bold(text: string): string;
+  /** A clickable title on a terminal, else the title with the address behind it. */
+  link(title: string, url: string): string;
+}
+
+/** Output without terminal: for pipes, files and tests. */
+export const plainOutput: Output = {
+  width: 120,
+  bold: (text) => text,
+  link: (title, url) => (title === url ? url : `${title} <${url}>`),
+};
+
+interface Stream {
+  readonly isTTY?: boolean | undefined;
+  readonly columns?: number | undefined;
+}
+
+/** The output that standard output allows. NO_COLOR (any non-empty value) switches emphasis off; hyperlinks stay. */
+export function outputOf(stream: Stream, environment: Readonly<Record<string, string | undefined>>): Output {
+  if (stream.isTTY !== true) return plainOutput;
+  const coloured = (environment.NO_COLOR ?? '') === '';
+  return {
+    width: Math.min(160, Math.max(60, stream.columns ?? 120)),
+    bold: (text) => (coloured ? `\u001b[1m${text}\u001b[22m` : text),
+    // OSC 8: the terminal shows the title and opens the address.
+    link: (title, url) => `\u001b]8;;${url}\u0007${title}\u001b]8;;\u0007`,
+  };
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import { describe, expect, test } from 'vitest';
+import { erasCommand } from '../../src/cli/eras.ts';
+import { linksCommand } from '../../src/cli/links.ts';
+import { showCommand } from '../../src/cli/show.ts';
+import { loadFacts, story } from '../../src/facts/index.ts';
+import { runCommand } from './capture.ts';
+
+describe('eras', () => {
+  test('text: one row an era, the proposed one says so', async () => {
+    const { stdout, code } = await runCommand(erasCommand, []);
+    expect(code).toBe(0);
+    for (const { id } of loadFacts().eras) expect(stdout).toContain(`│ ${id} `);
+    expect(stdout).toMatch(/│ cpu-role +│ e5ed0fb01004 +│ 2022-04-14 │ v5\.19 +│ merged +│/);
+    expect(stdout).toMatch(/│ no-unload-v2 │ +│ 2022-02-17 │ +│ proposed, never merged │/);
+    expect(stdout).toMatch(/│ base-role\^ +│ a770f6f28b1a\^ │/);
+  });
+
+  test('json is the data; csv and Markdown have the columns of the table', async () => {
+    const { stdout: json } = await runCommand(erasCommand, ['--format', 'json']);
+    expect(JSON.parse(json)).toEqual({ eras: loadFacts().eras });
+    const { stdout: csv } = await runCommand(erasCommand, ['--format', 'csv']);
+    expect(csv.split('\n')[0]).toBe('era,anchor,date,releases,status,summary');
+    expect(csv).toContain('"proposed, never merged"');
+    const { stdout: md } = await runCommand(erasCommand, ['--format', 'md']);
+    expect(md.split('\n')[0]).toBe('| era | anchor | date | releases | status | summary |');
+  });
+});
+
+describe('show', () => {
+  test('text: story, facts and links without Markdown marks, paragraphs at most 100 columns', async () => {
+    const { stdout, code } = await runCommand(showCommand, ['e5ed0fb0']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /^cpu-role: the guest's mode gets a role of its own \(April 2022\)\n={10,}\n\nWhy the commit/,
+    );
+    expect(stdout).toContain('- subject: KVM: x86/mmu: split cpu_role from mmu_role\n');
+    expect(stdout).toContain('- just before: cpu-role^\n');
+    expect(stdout).toContain(
+      '- patch mail <https://lore.kernel.org/kvm/20220414074000.31438-8-pbonzini@redhat.com/>\n',
+    );
+    expect(stdout).not.toMatch(/`|\]\(|^#/m);
+    for (const line of stdout.split('\n')) {
+      if (!line.includes('https://')) expect(line.length).toBeLessThanOrEqual(100);
+    }
+  });
+
+  test('the proposed series: status, numbers as a table, one entry a patch', async () => {
+    const { stdout } = await runCommand(showCommand, ['no-unload-v2']);
+    expect(stdout).toContain('- status: proposed, never merged\n');
+    expect(stdout).toMatch(/│ before │ 46754 +│ 5096 +│ 5150 +│/);
+    expect(stdout).toContain('16. KVM: x86: introduce KVM_REQ_MMU_UPDATE_ROOT (dropped)\n');
+    expect(stdout).toContain('https://lore.kernel.org/kvm/YhATewkkO%2Fl4P9UN@google.com/');
+  });
+
+  test('md starts with the story; json carries record, story and links; html stands alone', async () => {
+    const { stdout: md } = await runCommand(showCommand, ['cr0wp', '--format', 'md']);
+    expect(md.startsWith(story('cr0wp').trimEnd())).toBe(true);
+    const { stdout: json } = await runCommand(showCommand, ['cr0wp', '--format', 'json']);
+    const model = JSON.parse(json) as Record<string, unknown>;
+    expect(Object.keys(model)).toEqual(['era', 'story', 'links', 'patches']);
+    const { stdout: html } = await runCommand(showCommand, ['cr0wp', '--format', 'html']);
+    expect(html).toMatch(/^<!doctype html>\n<html lang="en">[\s\S]*<\/html>\n$/);
+    expect(html).toContain('<title>cr0wp: a CR0.WP toggle keeps the roots</title>');
+    expect(html).not.toMatch(/<script|<link|src=/);
+  });
+
+  test('a parent shows the story of its child with its own facts', async () => {
+    const { stdout } = await runCommand(showCommand, ['e5ed0fb0^']);
+    expect(stdout).toContain('- era: cpu-role^\n');
+    expect(stdout).toMatch(/^cpu-role: /);
+  });
+
+  test('several eras are a mistake', async () => {
+    await expect(runCommand(showCommand, ['all'])).rejects.toThrow(
+      /^era: "all" names 10 eras: .*\n {2}expected: one era/,
+    );
+  });
+});
+
+describe('links', () => {
+  test('without arguments every era has its links', async () => {
+    const { stdout, code } = await runCommand(linksCommand, []);
+    expect(code).toBe(0);
+    for (const { id } of loadFacts().eras) expect(stdout).toContain(`${id}: `);
+    expect(stdout).toContain(
+      '  commit 01b31714bd90 on git.kernel.org <https://git.kernel.org/linus/01b31714bd90be2784f7145bf93b7f78f3d081e1>',
+    );
+  });
+
+  test('patch by patch, in every format', async () => {
+    const { stdout: text } = await runCommand(linksCommand, ['no-unload-v2']);
+    expect(text).toContain(
+      '   9  KVM: x86/mmu: look for a cached PGD when going from 32-bit to 64-bit (landed, v5.18)\n',
+    );
+    const { stdout: csv } = await runCommand(linksCommand, ['no-unload-v2', '--format', 'csv']);
+    expect(csv).toContain(
+      'no-unload-v2,18,dropped,patch mail,https://lore.kernel.org/kvm/20220217210340.312449-19-pbonzini@redhat.com/\n',
+    );
+    const { stdout: md } = await runCommand(linksCommand, ['cpu-role', 'cr0wp', '--format', 'md']);
+    expect(md.match(/^## /gm)).toHaveLength(2);
+    const { stdout: json } = await runCommand(linksCommand, ['v5.17', '--format', 'json']);
+    expect(JSON.parse(json)).toMatchObject({ eras: [{ era: 'v5.17', patches: [] }] });
+  });
+});

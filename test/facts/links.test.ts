@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import { describe, expect, test } from 'vitest';
+import { githubUrl, kernelUrl, links, loadFacts, loreUrl, sourceUrl, usesTable } from '../../src/facts/index.ts';
+
+const sha = 'e5ed0fb01004f93ddf8a0c632cbc8a3f1ea5b518';
+
+describe('links', () => {
+  test('addresses', () => {
+    expect(kernelUrl(sha)).toBe(`https://git.kernel.org/linus/${sha}`);
+    expect(githubUrl(sha)).toBe(`https://github.com/torvalds/linux/commit/${sha}`);
+    expect(loreUrl('20220414074000.31438-8-pbonzini@redhat.com')).toBe(
+      'https://lore.kernel.org/kvm/20220414074000.31438-8-pbonzini@redhat.com/',
+    );
+    expect(sourceUrl(sha, 'arch/x86/kvm/mmu/mmu.c', 4752)).toBe(
+      `https://github.com/torvalds/linux/blob/${sha}/arch/x86/kvm/mmu/mmu.c#L4752`,
+    );
+  });
+
+  test('a slash inside a message-id is escaped', () => {
+    expect(loreUrl('YhATewkkO/l4P9UN@google.com')).toBe('https://lore.kernel.org/kvm/YhATewkkO%2Fl4P9UN@google.com/');
+  });
+
+  test('a merged era: commit, patch, cover letter', () => {
+    expect(links('cpu-role')).toEqual({
+      era: 'cpu-role',
+      links: [
+        { title: 'commit e5ed0fb01004 on git.kernel.org', url: kernelUrl(sha) },
+        { title: 'commit e5ed0fb01004 on GitHub', url: githubUrl(sha) },
+        { title: 'patch mail', url: loreUrl('20220414074000.31438-8-pbonzini@redhat.com') },
+        { title: 'cover letter', url: loreUrl('20220414074000.31438-1-pbonzini@redhat.com') },
+      ],
+      patches: [],
+    });
+  });
+
+  test('a parent without a known sha leads to its child', () => {
+    expect(links('role-union^').links[0]).toEqual({
+      title: 'commit 36d9594dfbf2, whose parent this is, on git.kernel.org',
+      url: 'https://git.kernel.org/linus/36d9594dfbf22a59adb986d85e0543886ab898f2',
+    });
+  });
+
+  test('the proposed series: 18 patches, each with its mail, the landed ones with a commit', () => {
+    const { patches } = links('no-unload-v2');
+    expect(patches).toHaveLength(18);
+    expect(patches[15]!.outcome).toBe('dropped');
+    expect(patches[15]!.links[0]!.url).toBe(
+      'https://lore.kernel.org/kvm/20220217210340.312449-17-pbonzini@redhat.com/',
+    );
+    expect(patches[8]!.outcome).toBe('landed, v5.18');
+    expect(patches[8]!.links.at(-1)!.url).toBe(githubUrl('5499ea73e7db5113bb6f60c9122495ddcd900940'));
+  });
+
+  test('every era has links, and every address parses', () => {
+    for (const { id } of loadFacts().eras) {
+      const { links: own, patches } = links(id);
+      expect(own.length).toBeGreaterThan(0);
+      for (const { url } of [...own, ...patches.flatMap((patch) => patch.links)]) {
+        expect(new URL(url).href).toBe(url);
+      }
+    }
+  });
+
+  test('a row of uses leads to file and line', () => {
+    const row = usesTable('cpu-role').rows.find((one) => one.function === 'kvm_mmu_new_pgd')!;
+    expect(sourceUrl(row.source, row.file, row.line)).toBe(
+      `https://github.com/torvalds/linux/blob/${sha}/arch/x86/kvm/mmu/mmu.c#L4239`,
+    );
+  });
+});
