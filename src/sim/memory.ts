@@ -18,10 +18,8 @@ export const addressOf = (frame: number): number => frame * PAGE_SIZE;
 /** Frame that holds a physical address. */
 export const frameOf = (address: number): number => Math.floor(address / PAGE_SIZE);
 
-/** Low frames beyond this many (64 GiB) live in the hash, lest one stray high address allocate a huge index. */
-const DENSE_LOW_FRAMES = 2 ** 24;
-/** Host tables beyond this many (64 GiB of tables) live in the hash too. */
-const DENSE_TABLE_FRAMES = 2 ** 24;
+/** Frames in each dense window (16 GiB); those beyond live in the hash, lest one stray high address make a huge index. */
+const DENSE_FRAMES = 2 ** 22;
 
 /**
  * The host's physical memory, sparse by 4 KiB frame. Pages lie in one arena, `words`, 1024 words each; a page's place in
@@ -65,9 +63,9 @@ export class PhysicalMemory {
 
   /** Slot of a frame; an absent frame becomes a page of zeros. May replace `words`. */
   slotFor(frame: number): number {
+    if (!(frame >= 0 && frame < 2 ** 40) || !Number.isInteger(frame)) throw new Error(`memory: no frame ${frame}`);
     const found = this.slotOrZero(frame);
     if (found !== 0) return found;
-    if (!(frame >= 0 && frame < 2 ** 40) || !Number.isInteger(frame)) throw new Error(`memory: no frame ${frame}`);
     const slot = this.#takeSlot();
     this.#setSlot(frame, slot);
     this.pages++;
@@ -122,11 +120,11 @@ export class PhysicalMemory {
 
   #setSlot(frame: number, slot: number): void {
     const table = frame - HOST_TABLE_FRAME;
-    if (frame < DENSE_LOW_FRAMES) {
-      if (frame >= this.lowSlots.length) this.lowSlots = grown(this.lowSlots, frame + 1);
+    if (frame < DENSE_FRAMES) {
+      if (frame >= this.lowSlots.length) this.lowSlots = grown(this.lowSlots, frame + 1, DENSE_FRAMES);
       this.lowSlots[frame] = slot;
-    } else if (table >= 0 && table < DENSE_TABLE_FRAMES) {
-      if (table >= this.tableSlots.length) this.tableSlots = grown(this.tableSlots, table + 1);
+    } else if (table >= 0 && table < DENSE_FRAMES) {
+      if (table >= this.tableSlots.length) this.tableSlots = grown(this.tableSlots, table + 1, DENSE_FRAMES);
       this.tableSlots[table] = slot;
     } else if (slot === 0) {
       this.#others.delete(frame);
@@ -136,9 +134,12 @@ export class PhysicalMemory {
   }
 }
 
-/** A copy at least `length` long and at least twice as long as before, so that growing costs a constant per element. */
-function grown(array: Int32Array<ArrayBuffer>, length: number): Int32Array<ArrayBuffer> {
-  const copy = new Int32Array(Math.max(array.length * 2, length));
+/**
+ * A copy at least `length` long and twice as long as before, so that growing costs a constant per element; a window stops
+ * at its `limit`, because frames past it are looked for in the hash only when no window reaches them.
+ */
+function grown(array: Int32Array<ArrayBuffer>, length: number, limit = Number.POSITIVE_INFINITY) {
+  const copy = new Int32Array(Math.min(Math.max(array.length * 2, length), limit));
   copy.set(array);
   return copy;
 }
