@@ -18,6 +18,14 @@ export interface CommandEntry {
 
 /** Every command, in the order of the help. Files load only when their command runs, so that `--help` stays quick. */
 export const commands: Readonly<Record<string, CommandEntry>> = {
+  replay: {
+    describe: 'replay a workload under several eras: counters, roles, root loads and their reasons',
+    load: async () => (await import('./replay.ts')).replayCommand,
+  },
+  compare: {
+    describe: 'replay a workload under two eras and show every step at which they differ',
+    load: async () => (await import('./compare.ts')).compareCommand,
+  },
   conform: {
     describe: 'run vectors from real kernel code and hardware walks against the port or walker they name',
     load: async () => (await import('./conform.ts')).conformCommand,

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import { resolvePorts } from '../replay/ports.ts';
+import type { ReplayResult } from '../replay/record.ts';
+import { replay } from '../replay/run.ts';
+import { renderMarkdown, renderText } from '../report/document.ts';
+import { replayCsv, replayDocument, replayJson, replayJsonl } from '../report/replay.ts';
+import { loadWorkload } from '../workload/bundled.ts';
+import type { Command } from './commands.ts';
+import { exit } from './exit.ts';
+import { hostOptions, withHostOptions } from './replay-options.ts';
+
+const formats = ['text', 'json', 'jsonl', 'csv', 'md'] as const;
+
+export const replayCommand: Command = {
+  usage: 'replay <workload>',
+  build: (yargs) =>
+    withHostOptions(yargs)
+      .positional('workload', {
+        type: 'string',
+        demandOption: true,
+        describe: 'bundled name, .ops or .jsonl file, or gen:name?option=value',
+      })
+      .option('eras', { type: 'string', default: 'all', describe: 'ids, commits, releases, ranges, or all' })
+      .option('explain', {
+        type: 'boolean',
+        default: false,
+        describe: 'function, register bit and call chain of each root load',
+      })
+      .option('phases', { type: 'boolean', default: false, describe: 'every counter of every phase' })
+      .option('format', { choices: formats, default: 'text', describe: 'form of the output' }),
+  async run(args) {
+    const workload = await loadWorkload(args.workload as string);
+    const results = resolvePorts(args.eras as string).map((era) => replay(era, workload, hostOptions(args)));
+    process.stdout.write(render(results, args.format as (typeof formats)[number], args));
+    return exit.ok;
+  },
+};
+
+function render(
+  results: readonly ReplayResult[],
+  format: (typeof formats)[number],
+  args: Readonly<Record<string, unknown>>,
+): string {
+  const view = { explain: args.explain === true, phases: args.phases === true };
+  switch (format) {
+    case 'json':
+      return replayJson(results);
+    case 'jsonl':
+      return replayJsonl(results);
+    case 'csv':
+      return replayCsv(results);
+    case 'md':
+      return renderMarkdown(replayDocument(results, view));
+    case 'text':
+      return renderText(replayDocument(results, view));
+  }
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import type { Comparison, StepDifference, StepWork } from '../replay/compare.ts';
+import { type Block, heading, list, table, text } from './document.ts';
+
+/** A comparison as a document: the first divergence, every differing step, fields of one layout only, totals. */
+export function compareDocument(comparison: Comparison): Block[] {
+  const { workload, mode, a, b, steps, totals, onlyIn, notInEra } = comparison;
+  const [first] = steps;
+  return [
+    heading(1, `${workload} (${mode}): ${a} and ${b}`),
+    text(first ? `First divergence: ${describe(first, a, b)}` : 'No step differs.'),
+    ...(steps.length > 0 ? [heading(2, 'Differing steps'), stepTable(comparison)] : []),
+    ...(totals.length > 0
+      ? [
+          heading(2, 'Totals that differ'),
+          table(
+            ['counter', a, b],
+            totals.map((total) => [total.name, total.a, total.b]),
+          ),
+        ]
+      : [text('No counter differs.')]),
+    ...(onlyIn.length > 0
+      ? [
+          heading(2, 'Fields of one layout only'),
+          table(
+            ['word', a, b],
+            onlyIn.map((only) => [only.purpose, only.a.join(' '), only.b.join(' ')]),
+          ),
+        ]
+      : []),
+    ...(notInEra.length > 0
+      ? [
+          heading(2, 'Not replayed as written'),
+          list(
+            notInEra.map(({ era, line, op, feature }) => `${era}: line ${line} \`${op}\`: not in this era: ${feature}`),
+          ),
+        ]
+      : []),
+  ];
+}
+
+function stepTable({ steps, a, b }: Comparison): Block {
+  return table(
+    ['step', 'line', 'op', 'phase', a, b, 'roles'],
+    steps.map((step) => [step.step, step.line, step.op, step.phase, work(step.a), work(step.b), roleText(step)]),
+  );
+}
+
+function describe(step: StepDifference, a: string, b: string): string {
+  const roles = roleText(step);
+  return `step ${step.step}, line ${step.line} \`${step.op}\` (phase ${step.phase}): ${a} ${work(step.a)}; ${b} ${work(step.b)}${roles === '' ? '' : `; ${roles}`}`;
+}
+
+function work({ loads, unloads, hits, reasons }: StepWork): string {
+  const done = [
+    ...(unloads > 0 ? [`unloads ${unloads}`] : []),
+    ...(loads > 0 ? [`loads ${loads}`] : []),
+    ...(hits > 0 ? [`finds ${hits}`] : []),
+  ];
+  const why = [...new Set(reasons)].join(', ');
+  return `${done.length === 0 ? 'keeps its root' : done.join(', ')}${why === '' ? '' : ` [${why}]`}`;
+}
+
+const roleText = ({ roles }: StepDifference): string =>
+  roles.map(({ purpose, a, b }) => `${purpose}: ${a.field} ${a.value} / ${b.field} ${b.value}`).join('; ');
+
+export const compareJson = (comparison: Comparison): string => `${JSON.stringify(comparison, null, 1)}\n`;
+
+/** One differing step a line. */
+export const compareJsonl = ({ steps }: Comparison): string =>
+  steps.map((step) => `${JSON.stringify(step)}\n`).join('');

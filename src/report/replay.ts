@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import { figuresOf } from '../replay/figures.ts';
+import {
+  type EntryState,
+  isAvailable,
+  type ReplayRecord,
+  type ReplayResult,
+  type RoleValue,
+} from '../replay/record.ts';
+import { type Block, heading, list, table, text } from './document.ts';
+
+/** What to show beside the totals. */
+export interface ReplayView {
+  /** Function and register bit of each reload. */
+  readonly explain: boolean;
+  /** Every counter of every phase. */
+  readonly phases: boolean;
+}
+
+/** A replay under several eras as a document: totals, phases, roles in force, reloads, and what could not be shown. */
+export function replayDocument(results: readonly ReplayResult[], view: ReplayView): Block[] {
+  const [first] = results;
+  if (!first) return [text('Nothing was replayed.')];
+  const records = results.filter(isAvailable);
+  return [
+    heading(1, `${first.workload} (${first.mode})`),
+    ...totalsBlocks(records),
+    ...phaseBlocks(records, view.phases),
+    ...roleBlocks(records),
+    ...reloadBlocks(records, view.explain),
+    ...remarkBlocks(results),
+  ];
+}
+
+function totalsBlocks(records: readonly ReplayRecord[]): Block[] {
+  if (records.length === 0) return [];
+  const columns = records.map(({ total }) => figuresOf(total));
+  const rows = columns[0]!
+    .map(({ name }, i) => [name, ...columns.map((figures) => figures[i]!.value)])
+    .filter((row) => row.some((cell) => typeof cell === 'number' && cell !== 0));
+  return [heading(2, 'Totals'), table(['counter', ...records.map(({ era }) => era)], rows)];
+}
+
+/** The counters that most people look for first; all of them with `--phases`. */
+const briefFigures = ['mmu_load', 'full_unloads', 'get_page.new', 'get_page.existing', 'page_faults', 'tlb_misses'];
+
+function phaseBlocks(records: readonly ReplayRecord[], everything: boolean): Block[] {
+  const rows = records.flatMap(({ era, phases }) =>
+    phases.map(({ name, counts }) => ({ era, name, figures: figuresOf(counts) })),
+  );
+  if (rows.length === 0) return [];
+  if (everything) {
+    const cells = rows.flatMap(({ era, name, figures }) =>
+      figures.filter(({ value }) => value !== 0).map((figure) => [name, era, figure.name, figure.value]),
+    );
+    return [heading(2, 'Phases'), table(['phase', 'era', 'counter', 'value'], cells)];
+  }
+  const pick = (figures: (typeof rows)[number]['figures'], name: string) =>
+    figures.find((figure) => figure.name === name)!.value;
+  const phaseNames = [...new Set(rows.map(({ name }) => name))];
+  const cells = phaseNames.flatMap((phase) =>
+    rows
+      .filter(({ name }) => name === phase)
+      .map(({ era, figures }) => [phase, era, ...briefFigures.map((name) => pick(figures, name))]),
+  );
+  return [heading(2, 'Phases'), table(['phase', 'era', ...briefFigures], cells)];
+}
+
+function roleBlocks(records: readonly ReplayRecord[]): Block[] {
+  const rows = records.flatMap((record) =>
+    groupStates(record).map(({ state, entries, phases }) => [
+      record.era,
+      state.mmu,
+      record.roleWords.map((word, i) => `${word}=${roleHex(state.roles[i]!)}`).join(' '),
+      state.guestLevels,
+      state.hostLevels,
+      entries,
+      phases.join(' '),
+    ]),
+  );
+  if (rows.length === 0) return [];
+  return [
+    heading(2, 'Roles in force at guest entry'),
+    table(['era', 'mmu', 'roles', 'guest levels', 'host levels', 'entries', 'phases'], rows),
+  ];
+}
+
+/** Entry states summed over roots and neighbours: one line for each set of role words. */
+function groupStates({ entryStates }: ReplayRecord): { state: EntryState; entries: number; phases: string[] }[] {
+  const groups = new Map<string, { state: EntryState; entries: number; phases: string[] }>();
+  for (const state of entryStates) {
+    const key = `${state.mmu} ${state.guestLevels} ${state.hostLevels} ${state.roles.map(roleHex).join(' ')}`;
+    const group = groups.get(key);
+    if (!group) groups.set(key, { state, entries: state.entries, phases: [state.phase] });
+    else {
+      group.entries += state.entries;
+      if (!group.phases.includes(state.phase)) group.phases.push(state.phase);
+    }
+  }
+  return [...groups.values()];
+}
+
+/** A role word as KVM's debuggers print it: base alone, or extended half and base half in one number. */
+export function roleHex({ base, extended }: RoleValue): string {
+  const low = (base >>> 0).toString(16);
+  return extended === null || extended === 0 ? `0x${low}` : `0x${(extended >>> 0).toString(16)}${low.padStart(8, '0')}`;
+}
+
+function reloadBlocks(records: readonly ReplayRecord[], explain: boolean): Block[] {
+  const rows = records.flatMap(({ era, reloads }) =>
+    [...reloads]
+      .sort((a, b) => b.count - a.count)
+      .map((reload) => [
+        era,
+        reload.count,
+        reload.by === '' ? 'first root of this context' : reload.by,
+        reload.bits,
+        ...(explain ? [reload.line, reload.chain.join(' > '), phaseCounts(reload.perPhase)] : []),
+      ]),
+  );
+  if (rows.length === 0) return [];
+  const head = [
+    'era',
+    'loads',
+    'decided by',
+    'because of',
+    ...(explain ? ['first at line', 'call chain', 'per phase'] : []),
+  ];
+  return [heading(2, 'Root loads and their reasons'), table(head, rows)];
+}
+
+const phaseCounts = (perPhase: Readonly<Record<string, number>>): string =>
+  Object.entries(perPhase)
+    .map(([phase, count]) => `${phase} ${count}`)
+    .join(', ');
+
+/** Everything that was not replayed as written: said in every format, never dropped. */
+function remarkBlocks(results: readonly ReplayResult[]): Block[] {
+  const remarks = results.flatMap((result): string[] => {
+    if (!isAvailable(result)) return [`${result.era}: ${result.unavailable}`];
+    const { era, stopped, notInEra } = result;
+    return [
+      ...(stopped ? [`${era}: the guest stopped at line ${stopped.line}: ${stopped.reason}`] : []),
+      ...notInEra.map(
+        ({ line, op, feature, count }) =>
+          `${era}: line ${line} \`${op}\`: not in this era: ${feature} (${count} times)`,
+      ),
+    ];
+  });
+  return remarks.length === 0 ? [] : [heading(2, 'Not replayed as written'), list(remarks)];
+}
+
+/** Long form for spreadsheets and SQL: one counter a line. */
+export function replayCsv(results: readonly ReplayResult[]): string {
+  const lines = ['workload,mode,era,phase,counter,value'];
+  for (const result of results) {
+    const start = [result.workload, result.mode, result.era].map(csvCell).join(',');
+    if (!isAvailable(result)) {
+      lines.push(`${start},,unavailable,${csvCell(result.unavailable)}`);
+      continue;
+    }
+    for (const { name, counts } of [...result.phases, { name: 'total', counts: result.total }]) {
+      for (const figure of figuresOf(counts)) lines.push(`${start},${csvCell(name)},${figure.name},${figure.value}`);
+    }
+    for (const { line, feature, count } of result.notInEra)
+      lines.push(`${start},line ${line},not in this era: ${feature},${count}`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+const csvCell = (value: string): string => (/[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
+
+export const replayJson = (results: readonly ReplayResult[]): string => `${JSON.stringify({ results }, null, 1)}\n`;
+
+export const replayJsonl = (results: readonly ReplayResult[]): string =>
+  results.map((result) => `${JSON.stringify(result)}\n`).join('');
