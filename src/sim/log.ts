@@ -28,6 +28,8 @@ export class EventLog {
   keep = false;
   /** Vectors that replace MMU functions by recorders set this: a probed function is noted and its body skipped. */
   recordCallsOnly = false;
+  /** Probed functions whose bodies run all the same: vectors that tell what such a function consists of name it here. */
+  readonly expanded = new Set<string>();
   #entries: LogEntry[] = [];
   #chain: string[] = [];
   #by = '';
@@ -98,7 +100,7 @@ export function probe<V extends Logged, A extends unknown[], R>(
     const { log } = vcpu;
     log.enter(name, log.keep && options.detail ? options.detail(...args) : '');
     try {
-      return log.recordCallsOnly ? options.skipped : body(vcpu, ...args);
+      return log.recordCallsOnly && !log.expanded.has(name) ? options.skipped : body(vcpu, ...args);
     } finally {
       log.leave();
     }
