@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import type { Era, Feature, WriteResult } from '../era.ts';
+import type { Era, Feature } from '../era.ts';
 import { PageStream } from '../workload/page-stream.ts';
 import type { Program, Step, Touch } from '../workload/program.ts';
 import { numberOf, plus, type U64, u64, u64Of } from '../workload/u64.ts';
-import { type Guest, GuestStopped, writeNatively } from './guest.ts';
+import type { Guest } from './guest.ts';
 import type { Machine, MachineVcpu } from './machine.ts';
 import type { NestedStates } from './nested-state.ts';
 import type { Recorder } from './recorder.ts';
+import { describeWrite, type Register, writeNatively, writeThrough } from './register-write.ts';
 
 type StepOf<K extends Step['kind']> = Extract<Step, { readonly kind: K }>;
 
@@ -168,17 +169,24 @@ export class Executor {
     }
   }
 
-  #writeRegister(vcpu: MachineVcpu, register: 'cr0' | 'cr3' | 'cr4' | 'efer', value: number, noflush: boolean): void {
-    const { recorder, guest } = this.#x;
+  #writeRegister(vcpu: MachineVcpu, register: Register, value: number, noflush: boolean): void {
+    const { recorder, guest, machine } = this.#x;
     const { kernel, cpu } = vcpu;
+    const write = describeWrite(register, cpu.registers[register], value);
     if (!kernel.intercepts(register, value)) {
       writeNatively(cpu, register, value, noflush);
+      recorder.writeEffect(write, null);
       return;
     }
     recorder.exit(`write ${register}`);
     recorder.registerWrite(register);
+    const { log } = machine.vm;
+    log.keep = true;
     const result = writeThrough(vcpu, register, value, noflush);
     guest.enter(vcpu);
+    log.keep = false;
+    const calls = log.take().filter(({ kind }) => kind === 'call');
+    recorder.writeEffect(write, result === 'gp' ? ['#GP'] : calls.map(({ name }) => name));
     if (result === 'gp') guest.deliver(vcpu, 13, 0, 0);
   }
 
@@ -300,23 +308,3 @@ export class Executor {
 
 const nestedFeature = (svm: boolean, ownTables: boolean): Feature =>
   svm ? (ownTables ? 'nested-svm-npt' : 'nested-svm') : ownTables ? 'nested-vmx-ept' : 'nested-vmx';
-
-function writeThrough(
-  { kernel }: MachineVcpu,
-  register: 'cr0' | 'cr3' | 'cr4' | 'efer',
-  value: number,
-  noflush: boolean,
-): WriteResult {
-  switch (register) {
-    case 'cr0':
-      return kernel.writeCr0(value);
-    case 'cr3':
-      return kernel.writeCr3(value, noflush);
-    case 'cr4':
-      return kernel.writeCr4(value);
-    case 'efer':
-      return kernel.writeEfer(value);
-  }
-}
-
-export { GuestStopped };

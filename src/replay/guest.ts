@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { FaultOutcome } from '../era.ts';
-import { type GuestCpu, OUTCOME } from '../sim/guest-cpu.ts';
+import { OUTCOME } from '../sim/guest-cpu.ts';
 import { ACCESS } from '../sim/paging-bits.ts';
-import { CR4, EFER } from '../sim/registers.ts';
+import { EFER } from '../sim/registers.ts';
 import type { Handlers } from '../workload/program.ts';
 import { at } from '../workload/touches.ts';
 import type { U64 } from '../workload/u64.ts';
@@ -145,19 +145,3 @@ export class Guest {
 
 const accessBits = { r: ACCESS.READ, w: ACCESS.WRITE, x: ACCESS.FETCH } as const;
 const emulated = { r: 'read', w: 'write', x: 'fetch' } as const;
-
-/** A register write that stays in the guest: hardware takes it over and flushes what the architecture says. */
-export function writeNatively(
-  cpu: GuestCpu,
-  register: 'cr0' | 'cr3' | 'cr4' | 'efer',
-  value: number,
-  noflush: boolean,
-): void {
-  const { registers } = cpu;
-  const changed = registers[register] ^ value;
-  registers[register] = value;
-  cpu.registersChanged();
-  if (register === 'cr3') cpu.cr3Written(noflush);
-  // SDM vol. 3A 4.10.4.1: a change of CR4.PGE drops all translations, global ones too.
-  if (register === 'cr4' && (changed & CR4.PGE) !== 0) cpu.flushGuest();
-}

@@ -59,6 +59,16 @@ export interface Reload {
   readonly line: number;
 }
 
+/** What register writes of one kind led to before the next guest entry. */
+export interface WriteEffect {
+  /** `CR0.WP`, `EFER.NX`, `CR3` …: the register and the bits that changed, `CR0 unchanged` when none did. */
+  readonly write: string;
+  /** Functions of KVM that ran, in order; null when the write did not leave the guest. */
+  readonly calls: readonly string[] | null;
+  readonly count: number;
+  readonly perPhase: Readonly<Record<string, number>>;
+}
+
 /** A step of the guest at which the kernel did something with roles or roots. */
 export interface StepRecord {
   /** Number of the step in guest order, from 0; loops count each round. */
@@ -102,6 +112,7 @@ export interface ReplayRecord {
   readonly total: Counts;
   readonly entryStates: readonly EntryState[];
   readonly reloads: readonly Reload[];
+  readonly writeEffects: readonly WriteEffect[];
   readonly steps: readonly StepRecord[];
   readonly notInEra: readonly NotInEra[];
   readonly guestFaults: readonly GuestFault[];

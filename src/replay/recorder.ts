@@ -4,7 +4,17 @@ import type { CounterValues, Tally } from '../sim/counters.ts';
 import type { Reason } from '../sim/log.ts';
 import type { Vm } from '../sim/vm.ts';
 import type { WalkCost, WalkCostValues } from '../sim/walk-cost.ts';
-import type { Counts, EntryState, GuestFault, NotInEra, PhaseRecord, Reload, RoleValue, StepRecord } from './record.ts';
+import type {
+  Counts,
+  EntryState,
+  GuestFault,
+  NotInEra,
+  PhaseRecord,
+  Reload,
+  RoleValue,
+  StepRecord,
+  WriteEffect,
+} from './record.ts';
 
 /** Name of what runs before the first phase marker, as in the recordings of real kernels. */
 export const BEFORE_FIRST_PHASE = '(before first phase)';
@@ -31,6 +41,7 @@ export class Recorder {
   readonly #states: (EntryState & { entries: number })[] = [];
   readonly #roots = new Map<number, number>();
   readonly #reloads = new Map<string, Reload & { count: number; perPhase: Record<string, number> }>();
+  readonly #effects = new Map<string, WriteEffect & { count: number; perPhase: Record<string, number> }>();
   readonly #steps: StepRecord[] = [];
   readonly #notInEra = new Map<string, NotInEra & { count: number }>();
   readonly #faults = new Map<string, GuestFault & { count: number }>();
@@ -57,6 +68,16 @@ export class Recorder {
 
   registerWrite(register: string): void {
     this.#writes.set(register, (this.#writes.get(register) ?? 0) + 1);
+  }
+
+  /** A register write and the functions of KVM it led to (null: it did not leave the guest). */
+  writeEffect(write: string, calls: readonly string[] | null): void {
+    const key = `${write} ${calls?.join(' ')}`;
+    const known = this.#effects.get(key);
+    if (known) {
+      known.count++;
+      known.perPhase[this.#phase] = (known.perPhase[this.#phase] ?? 0) + 1;
+    } else this.#effects.set(key, { write, calls, count: 1, perPhase: { [this.#phase]: 1 } });
   }
 
   /** A phase marker: what follows counts there. A phase that comes again is summed. */
@@ -140,6 +161,7 @@ export class Recorder {
       total: this.#counts(),
       entryStates: this.#states,
       reloads: [...this.#reloads.values()],
+      writeEffects: [...this.#effects.values()],
       steps: this.#steps,
       notInEra: [...this.#notInEra.values()],
       guestFaults: [...this.#faults.values()],
