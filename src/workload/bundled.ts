@@ -19,9 +19,10 @@ export interface Bundled {
 export function bundledWorkloads(): Bundled[] {
   const folder = workloadFolder();
   const files = readdirSync(folder).filter((file) => file.endsWith('.ops'));
-  return files.sort().map((file) => {
-    const path = join(folder, file);
-    return { name: file.slice(0, -'.ops'.length), path, title: (readLines(path)[0] ?? '').replace(/^#\s*/, '') };
+  const names = files.map((file) => file.slice(0, -'.ops'.length)).sort();
+  return names.map((name) => {
+    const path = join(folder, `${name}.ops`);
+    return { name, path, title: (readLines(path)[0] ?? '').replace(/^#\s*/, '') };
   });
 }
 

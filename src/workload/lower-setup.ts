@@ -117,7 +117,7 @@ export function paeTree(context: Context, op: Op, name: string): Tree {
   const tree = context.tree(op, 'pt', name);
   if (tree.format === 'pae') return tree;
   fail(op, 'pt', {
-    found: `"${name}" is a ${tree.format} tree`,
+    found: `"${name}" has format ${tree.format}`,
     expected: 'a pae tree: others have no PDPTEs to keep',
   });
 }
@@ -148,7 +148,7 @@ function vmcs(context: Context, op: Of<'vmcs'>): void {
   context.fresh(op, op.name, context.vmcses);
   const ept = op.ept === '-' ? undefined : context.tree(op, 'ept', op.ept);
   if (ept && shapes[ept.format].levels < 4) {
-    fail(op, 'ept', { found: `"${op.ept}" is a ${ept.format} tree`, expected: 'an l4 or l5 tree for EPT' });
+    fail(op, 'ept', { found: `"${op.ept}" has format ${ept.format}`, expected: 'an l4 or l5 tree for EPT' });
   }
   context.vmcses.set(op.name, {
     name: op.name,
