@@ -26,6 +26,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     describe: 'replay a workload under two eras and show every step at which they differ',
     load: async () => (await import('./compare.ts')).compareCommand,
   },
+  uses: {
+    describe: 'when is which role word used: function, field, why, and how often in a replay',
+    load: async () => (await import('./uses.ts')).usesCommand,
+  },
   conform: {
     describe: 'run vectors from real kernel code and hardware walks against the port or walker they name',
     load: async () => (await import('./conform.ts')).conformCommand,

@@ -31,7 +31,7 @@ export const compareCommand: Command = {
         describe: 'form of the output',
       }),
   async run(args) {
-    const workload = await loadWorkload(args.workload as string);
+    const workload = loadWorkload(args.workload as string);
     const options = hostOptions(args);
     const [a, b] = [resolvePort(args.a as string), resolvePort(args.b as string)];
     const comparison = compareRecords(a, run(a, workload, options), b, run(b, workload, options));

@@ -29,7 +29,7 @@ export const replayCommand: Command = {
       .option('phases', { type: 'boolean', default: false, describe: 'every counter of every phase' })
       .option('format', { choices: formats, default: 'text', describe: 'form of the output' }),
   async run(args) {
-    const workload = await loadWorkload(args.workload as string);
+    const workload = loadWorkload(args.workload as string);
     const results = resolvePorts(args.eras as string).map((era) => replay(era, workload, hostOptions(args)));
     process.stdout.write(render(results, args.format as (typeof formats)[number], args));
     return exit.ok;
