@@ -55,7 +55,7 @@ function render(format: (typeof formats)[number], reports: Parameters<typeof use
 
 /** Every mode of the era, shadow paging under both vendors. */
 const everyWay = (era: Era): HostOptions[] =>
-  era.modes.flatMap(({ kind, implementation }) =>
+  era.modes.flatMap(({ kind, implementation }): HostOptions[] =>
     kind === 'shadow'
       ? (['svm', 'vmx'] as const).map((vendor) => ({ kind, implementation: null, vendor }))
       : [{ kind, implementation, vendor: 'svm' as const }],
