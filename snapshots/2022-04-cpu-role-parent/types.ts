@@ -2,7 +2,7 @@
 import type { RoleReads } from '../../src/role/reads.ts';
 import type { Cpu } from '../../src/sim/cpu.ts';
 import type { EventLog } from '../../src/sim/log.ts';
-import type { Registers } from '../../src/sim/registers.ts';
+import { Registers } from '../../src/sim/registers.ts';
 import type { Vm } from '../../src/sim/vm.ts';
 
 /** No root: `INVALID_PAGE`, all ones in C. A valid `hpa` here is the host frame of the root table. */
@@ -99,15 +99,19 @@ export interface shadow_page {
 /** What this port keeps of struct kvm. */
 export class kvm {
   readonly vm: Vm;
+  readonly log: EventLog;
   readonly vcpus: kvm_vcpu[] = [];
   /** 0 or 1, toggled when every page becomes obsolete. */
   mmu_valid_gen = 0;
   indirect_shadow_pages = 0;
   /** Roots of the TDP MMU, newest first, as page ids; reference counts are the pages' root counts. */
   readonly tdp_mmu_roots: number[] = [];
+  /** kvm_arch_has_noncoherent_dma: a device is assigned whose DMA does not snoop caches. */
+  noncoherent_dma = false;
 
   constructor(vm: Vm) {
     this.vm = vm;
+    this.log = vm.log;
   }
 }
 
@@ -151,6 +155,22 @@ export class guest_walker {
   readonly fault: x86_exception = { error_code: 0, address: 0, nested_page_fault: false };
 }
 
+/** What the vendor modules keep for L2 and SMM: vmcs12 or vmcb12 as far as it matters, and the SMRAM save area. */
+export class nested_state {
+  /** L1's registers while L2 runs: the host state of vmcs12, or vmcb01. */
+  readonly l1 = new Registers();
+  /** L1 gives L2 nested paging: EPT or NPT. */
+  uses_tdp = false;
+  /** VPID of vmcs12, 0 for none, and the one of the last VM entry (vmx->nested.last_vpid). */
+  vpid = 0;
+  last_vpid = 0;
+  /** KVM has a VPID of its own for L2 (vmx->nested.vpid02). */
+  has_vpid02 = true;
+  /** The SMRAM save area, and whether the SMI came while L2 ran. */
+  readonly smram = new Registers();
+  smi_in_guest_mode = false;
+}
+
 /** What this port keeps of struct kvm_vcpu. */
 export class kvm_vcpu {
   readonly kvm: kvm;
@@ -172,6 +192,13 @@ export class kvm_vcpu {
   maxphyaddr: number;
   /** L1's nested table pointer (EPTP or nested CR3) while L2 runs on it. */
   nested_pgd = 0;
+  readonly nested = new nested_state();
+  /** Function and register bits that decided last on this vCPU's roots, for the log. */
+  reason: { readonly by: string; readonly bits: string } = { by: '', bits: '' };
+  /** Who asked for the roots to be dropped at the next entry; null: a page used as root was zapped. */
+  drop_reason: { readonly by: string; readonly bits: string } | null = null;
+  /** kvm_mmu_new_pgd ran since the last guest entry, and no kvm_mmu_load has followed yet. */
+  new_pgd_pending = false;
   /** The walker of the guest's tables, and that of L1's nested tables, which the first may need for every table. */
   readonly walker = new guest_walker();
   readonly nested_walker = new guest_walker();
