@@ -3,9 +3,9 @@ import { causeNames } from '../sim/access-rules.ts';
 import { frameOf, PhysicalMemory } from '../sim/memory.ts';
 import { npfExitInfoHigh } from '../sim/nested-walk.ts';
 import { ACCESS } from '../sim/paging-bits.ts';
-import { type PagingFeatures, pagingModes } from '../sim/paging-modes.ts';
+import { type PagingFeatures, pagingModes, plainFeatures } from '../sim/paging-modes.ts';
 import { CR0, CR4, EFER, loadPdptes, Registers } from '../sim/registers.ts';
-import { plainFeatures, Walker } from '../sim/walk.ts';
+import { Walker } from '../sim/walk.ts';
 import { FAULT } from '../sim/walk-result.ts';
 import { entryBytes, type Halves, hexOf, type WalkRecord } from './walk-record.ts';
 

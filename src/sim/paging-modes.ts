@@ -102,6 +102,9 @@ export interface PagingFeatures {
   readonly executeOnly: boolean;
 }
 
+/** The features of a CPU with everything that narrows nothing: 52 address bits, 1 GiB pages, Intel's reserved bits. */
+export const plainFeatures: PagingFeatures = { maxPhyAddr: 52, gbPages: true, amd: false, executeOnly: false };
+
 /** Number of address bits below the page number of a leaf of this level: 12, 21 or 22, 30. */
 export const pageShiftOf = (mode: PagingMode, leafLevel: number): number =>
   mode.entryWords === 1 ? 2 + 10 * leafLevel : 3 + 9 * leafLevel;

@@ -26,134 +26,36 @@
  * by the same loop, turn it into a host frame: once for each table and once for the result. With g guest and h nested
  * levels and small pages that is (g + 1)(h + 1) - 1 entries. A guest leaf is marked before its frame is translated.
  */
-import { type AccessControls, CAUSE, eptRules, ruleIndex, rulesFor } from './access-rules.ts';
+import { CAUSE, ruleIndex } from './access-rules.ts';
+import { entryWord, eptRights, leafFrame, ordinaryRights, pageWithin, tableFrame } from './entries.ts';
 import { PAGE_WORDS, type PhysicalMemory } from './memory.ts';
-import { ACCESS, EPT, PFEC, PTE, PTE_HIGH, RIGHTS } from './paging-bits.ts';
-import {
-  type PagingFeatures,
-  type PagingMode,
-  pageShiftOf,
-  pagingModeOf,
-  pagingModes,
-  reservedIndex,
-} from './paging-modes.ts';
+import { ACCESS, PFEC, PTE, PTE_HIGH, RIGHTS } from './paging-bits.ts';
+import { pageShiftOf, reservedIndex } from './paging-modes.ts';
 import type { PagingStructureCaches } from './paging-structure-caches.ts';
-import { CR0, CR4, EFER, type Registers } from './registers.ts';
-import { type FormatSwitches, TableFormat } from './table-format.ts';
+import { WalkControls } from './walk-controls.ts';
 import { FAULT, STAGE, WalkResult } from './walk-result.ts';
-
-/** The features of a CPU with everything that narrows nothing: 52 address bits, 1 GiB pages, Intel's reserved bits. */
-export const plainFeatures: PagingFeatures = { maxPhyAddr: 52, gbPages: true, amd: false, executeOnly: false };
 
 /** A page-size bound for addresses that are not translated at all. */
 const UNTRANSLATED_SHIFT = 30;
 
-/** Root and form of nested tables: nCR3 with the host's paging mode, or an EPT pointer. */
-export interface NestedRoot {
-  /** Physical address of the root table. */
-  readonly root: number;
-  readonly mode: PagingMode;
-  readonly features: PagingFeatures;
-  /** NPT: EFER.NXE of the host at VMRUN (APM vol. 2 15.25.5). */
-  readonly nxe: boolean;
-  /** EPT: accessed and dirty bits enabled (bit 6 of the EPT pointer). */
-  readonly eptMarks: boolean;
-}
-
 /** Walks the tables of one address space in one physical memory. `result` tells what the last walk reached. */
-export class Walker {
+export class Walker extends WalkControls {
   readonly result = new WalkResult();
   readonly memory: PhysicalMemory;
   /** Walker of the nested tables that translate this one's physical addresses; null when they are host addresses. */
   readonly nested: Walker | null;
   /** Caches of upper-level entries for `walk` to use and fill; null for none. `probe` leaves them alone. */
   readonly caches: PagingStructureCaches | null;
-  /** Rules by `ruleIndex`; also what a TLB hit is checked against. */
-  rules: Uint8Array = rulesFor({ wp: true, smep: false, smap: false });
-  /** 1 while protection keys apply. */
-  keysOn = 0;
-  pkru = 0;
-  #format = new TableFormat(pagingModes.none, plainFeatures, { nxe: false, marks: true, nested: false });
-  #rootFrame = 0;
-  /** First word of the root table within its page: PAE tables are 32 bytes. */
-  #rootWord = 0;
-  #pdptes: Int32Array | null = null;
-  #wp = 1;
-  /** PTE.G while CR4.PGE is set, else 0. */
-  #global = 0;
-  /** ACCESS.FETCH where error codes tell fetches apart, else 0. */
-  #reportFetch = 0;
-  /** As nested tables: how reads of guest tables count. */
-  #tableAccess: number = ACCESS.WRITE | ACCESS.USER;
   /** Rights of the nested translation of the table read last. */
   #tableRights: number = RIGHTS.ALL;
   /** Guest-physical address of the entry read last, when there are nested tables. */
   #entryGpa = 0;
 
   constructor(memory: PhysicalMemory, nested: Walker | null = null, caches: PagingStructureCaches | null = null) {
+    super(nested === null);
     this.memory = memory;
     this.nested = nested;
     this.caches = caches;
-  }
-
-  /** Paging mode of the tables. */
-  get mode(): PagingMode {
-    return this.#format.mode;
-  }
-
-  /** Whether the high half of an address is one that the mode takes. */
-  isCanonical(hi: number): boolean {
-    const shift = this.#format.canonicalShift;
-    return shift < 0 || hi >> shift === hi >> 31;
-  }
-
-  /** Whether the tables have accessed and dirty bits; only EPT can be without. */
-  get marksEntries(): boolean {
-    return this.#format.marks;
-  }
-
-  /**
-   * Takes over the registers of the software that owns the tables. To be called after any of them changes; CPL enters
-   * with each access instead. PAE paging without nested tables uses `registers.pdptes`, with them the PDPTEs in memory
-   * (APM vol. 2 15.25.10).
-   */
-  load(registers: Registers, features: PagingFeatures = plainFeatures): void {
-    const mode = pagingModeOf(registers);
-    const nxe = (registers.efer & EFER.NXE) !== 0;
-    this.#shape(mode, features, { nxe, marks: true, nested: false });
-    const smep = (registers.cr4 & CR4.SMEP) !== 0;
-    const wp = (registers.cr0 & CR0.WP) !== 0;
-    this.#control({ wp, smep, smap: (registers.cr4 & CR4.SMAP) !== 0 && registers.rflagsAc === 0 });
-    // SDM vol. 3A 4.7: bit 4 tells fetches apart when SMEP or execute-disable is on, and only then.
-    this.#reportFetch = smep || (registers.cr4 & CR4.PAE && nxe) ? ACCESS.FETCH : 0;
-    this.keysOn = mode.keys && registers.cr4 & CR4.PKE ? 1 : 0;
-    this.pkru = registers.pkru;
-    this.#global = registers.cr4 & CR4.PGE ? PTE.G : 0;
-    this.#pdptes = this.nested === null && mode.bareLevels !== 0 ? registers.pdptes : null;
-    this.loadRoot(registers.cr3);
-  }
-
-  /**
-   * Makes this the walker of nested tables. NPT entries are ordinary ones and every access to them is a user access, that
-   * to a guest table also a write (APM vol. 2 15.25.5). Reads of guest tables are writes for EPT while it marks entries
-   * (SDM vol. 3C 29.3.5).
-   */
-  loadNested({ root, mode, features, nxe, eptMarks }: NestedRoot): void {
-    this.#shape(mode, features, { nxe, marks: eptMarks, nested: true });
-    this.#control({ wp: true, smep: false, smap: false });
-    if (mode.ept) this.rules = eptRules;
-    this.#reportFetch = mode.ept || nxe ? ACCESS.FETCH : 0;
-    this.#tableAccess = (mode.ept && !eptMarks ? ACCESS.READ : ACCESS.WRITE) | ACCESS.USER;
-    this.keysOn = 0;
-    this.#global = 0;
-    this.#pdptes = null;
-    this.loadRoot(root);
-  }
-
-  /** Changes the root alone: the address in CR3, nCR3 or EPTP. Bits below the table's alignment are not looked at. */
-  loadRoot(address: number): void {
-    this.#rootFrame = Math.floor(address / 4096);
-    this.#rootWord = this.#format.bareLevels === 0 ? 0 : (address & 0xfe0) >>> 2;
   }
 
   /**
@@ -170,7 +72,7 @@ export class Walker {
   }
 
   #descend(lo: number, hi: number, access: number, mark: boolean): number {
-    const format = this.#format;
+    const format = this.format;
     const result = this.result;
     const memory = this.memory;
     result.reset();
@@ -178,13 +80,13 @@ export class Walker {
     if (hi & format.uncoveredHigh) return this.#pageFault(CAUSE.NP, access, 0);
     let level = format.levels;
     if (level === 0) return this.#finishUntranslated(lo, access, mark);
-    let frame = this.#rootFrame;
-    let tableWord = this.#rootWord;
-    if (this.#pdptes !== null) {
-      const pdpte = this.#pdptes[(lo >>> 30) * 2]!;
+    let frame = this.rootFrame;
+    let tableWord = this.rootWord;
+    if (this.pdptes !== null) {
+      const pdpte = this.pdptes[(lo >>> 30) * 2]!;
       result.level = level--;
       if (!(pdpte & PTE.P)) return this.#pageFault(CAUSE.NP, access, 0);
-      frame = tableFrame(pdpte, this.#pdptes[(lo >>> 30) * 2 + 1]!);
+      frame = tableFrame(pdpte, this.pdptes[(lo >>> 30) * 2 + 1]!);
       tableWord = 0;
     }
     let allLow = 7;
@@ -239,7 +141,7 @@ export class Walker {
 
   /** At the leaf: decides, marks, and translates the frame further when there are nested tables. */
   #finish(lo: number, access: number, mark: boolean, at: number): number {
-    const format = this.#format;
+    const format = this.format;
     const result = this.result;
     const entry = this.memory.words[at]!;
     const high = format.entryWords === 1 ? 0 : this.memory.words[at + 1]!;
@@ -250,7 +152,7 @@ export class Walker {
     const wanted = format.accessed | (access & ACCESS.WRITE ? format.dirty : 0);
     if (!this.#mark(at, entry, wanted, mark)) return this.#refuseMark();
     result.dirty = ((entry | wanted) & format.dirty) === format.dirty ? 1 : 0;
-    result.global = entry & this.#global ? 1 : 0;
+    result.global = entry & this.globalBit ? 1 : 0;
     result.readable = result.rights & RIGHTS.U || !format.ept ? 1 : 0;
     result.pageShift = pageShiftOf(format.mode, result.level);
     result.ownPageShift = result.pageShift;
@@ -292,18 +194,10 @@ export class Walker {
     return FAULT.NONE;
   }
 
-  /** PFEC.PK when the protection key of a user page forbids a data access, else 0. SDM vol. 3A 4.6.2. */
-  keyFault(access: number, rights: number, key: number): number {
-    if (this.keysOn === 0 || !(rights & RIGHTS.U) || access & ACCESS.FETCH) return 0;
-    const disable = (this.pkru >>> (2 * key)) & 3;
-    if (disable & 1) return PFEC.PK;
-    return disable & 2 && access & ACCESS.WRITE && (access & ACCESS.USER || this.#wp) ? PFEC.PK : 0;
-  }
-
   /** Host frame of a guest table, or -1 when the nested tables refuse it and `result` says so. */
   #hostOfTable(nested: Walker, frame: number, word: number, mark: boolean): number {
     this.#entryGpa = frame * 4096 + word * 4;
-    const fault = this.#descendNested(nested, frame, nested.#tableAccess, mark);
+    const fault = this.#descendNested(nested, frame, nested.tableAccess, mark);
     this.#tableRights = nested.result.rights;
     if (fault === FAULT.NONE) return nested.result.frame;
     this.#nestedFault(nested, STAGE.TABLE, this.#entryGpa);
@@ -344,7 +238,7 @@ export class Walker {
     result.errorCode = nested.result.errorCode;
     result.stage = stage;
     result.faultGpa = gpa;
-    return this.#stop(nested.#format.ept && result.cause === CAUSE.RSVD ? FAULT.MISCONFIGURED : FAULT.NESTED);
+    return this.#stop(nested.format.ept && result.cause === CAUSE.RSVD ? FAULT.MISCONFIGURED : FAULT.NESTED);
   }
 
   /** SDM vol. 3A 4.7. */
@@ -352,7 +246,7 @@ export class Walker {
     const present = cause === CAUSE.NP ? 0 : PFEC.P;
     const reserved = cause === CAUSE.RSVD ? PFEC.RSVD : 0;
     this.result.cause = cause;
-    this.result.errorCode = present | reserved | keyFault | (access & (PFEC.W | PFEC.U | this.#reportFetch));
+    this.result.errorCode = present | reserved | keyFault | (access & (PFEC.W | PFEC.U | this.reportFetch));
     return this.#stop(FAULT.PAGE);
   }
 
@@ -360,55 +254,4 @@ export class Walker {
     this.result.fault = fault;
     return fault;
   }
-
-  /** Works the masks out again, unless nothing changed: CR0.WP and CR3 change far more often than the mode. */
-  #shape(mode: PagingMode, features: PagingFeatures, switches: FormatSwitches): void {
-    const now = this.#format;
-    if (now.mode === mode && now.features === features && now.isFor(switches)) return;
-    this.#format = new TableFormat(mode, features, switches);
-  }
-
-  #control(controls: AccessControls): void {
-    this.rules = rulesFor(controls);
-    this.#wp = controls.wp ? 1 : 0;
-  }
 }
-
-/** Word of the entry for an address within its table. */
-function entryWord(entryWords: number, lo: number, hi: number, level: number): number {
-  if (entryWords === 1) return level === 1 ? (lo >>> 12) & 0x3ff : lo >>> 22;
-  switch (level) {
-    case 1:
-      return ((lo >>> 12) & 0x1ff) * 2;
-    case 2:
-      return ((lo >>> 21) & 0x1ff) * 2;
-    case 3:
-      return (((lo >>> 30) | (hi << 2)) & 0x1ff) * 2;
-    case 4:
-      return ((hi >>> 7) & 0x1ff) * 2;
-    default:
-      return ((hi >>> 16) & 0x1ff) * 2;
-  }
-}
-
-/** Frame in an entry that points to a table: address bits 51:12, as a double. */
-function tableFrame(entry: number, high: number): number {
-  return (entry >>> 12) + (high & 0xfffff) * 2 ** 20;
-}
-
-/** First frame of the page that a leaf maps. */
-function leafFrame(entryWords: number, entry: number, high: number, pageShift: number): number {
-  // Bits 20:13 of a 4 MiB leaf are address bits 39:32 (PSE-36, SDM vol. 3A table 4-4).
-  if (entryWords === 1 && pageShift === 22) return (entry >>> 22) * 2 ** 10 + ((entry >>> 13) & 0xff) * 2 ** 20;
-  return tableFrame(entry & -(1 << pageShift), high);
-}
-
-/** Number of the small page within a page of 2 ** pageShift bytes. */
-const pageWithin = (lo: number, pageShift: number): number => (lo >>> 12) & ((1 << (pageShift - 12)) - 1);
-
-/** Write and user stand in every entry; `noExecute` is the OR of the NX bits that count. */
-const ordinaryRights = (low: number, noExecute: number): number =>
-  (low & (PTE.W | PTE.U)) | (noExecute === 0 ? RIGHTS.X : 0);
-
-/** EPT's R W X as rights: readable takes the place of user. */
-const eptRights = (low: number): number => (low & EPT.W) | (low & EPT.R ? RIGHTS.U : 0) | (low & EPT.X ? RIGHTS.X : 0);

@@ -7,8 +7,9 @@
 import { describe, expect, it } from 'vitest';
 import { PhysicalMemory } from '../../src/sim/memory.ts';
 import { ACCESS } from '../../src/sim/paging-bits.ts';
+import { plainFeatures } from '../../src/sim/paging-modes.ts';
 import { CR0, CR4, EFER, loadPdptes } from '../../src/sim/registers.ts';
-import { plainFeatures, Walker } from '../../src/sim/walk.ts';
+import { Walker } from '../../src/sim/walk.ts';
 import { modeNamed, OPEN, registersFor } from './tables.ts';
 
 const names = [

@@ -41,6 +41,20 @@ describe('physical memory', () => {
     );
   });
 
+  it.each([0, HOST_TABLE_FRAME])(
+    'finds frames past the end of the window at %i when it grows to its bound',
+    (first) => {
+      const memory = new PhysicalMemory();
+      const end = first + 2 ** 22;
+      for (const frame of [end - 2, end + 1, end - 1]) memory.write32(frame * 4096, frame);
+      expect([end - 2, end + 1, end - 1].map((frame) => memory.read32(frame * 4096))).toEqual([
+        end - 2,
+        end + 1,
+        end - 1,
+      ]);
+    },
+  );
+
   it('places 64-bit entry i of a page at words 2i and 2i + 1 of its slot', () => {
     const memory = new PhysicalMemory();
     memory.write64(0x5000 + 8 * 3, 0x89abcdef, 0x01234567);

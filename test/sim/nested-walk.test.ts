@@ -4,7 +4,9 @@ import { CAUSE } from '../../src/sim/access-rules.ts';
 import { PhysicalMemory } from '../../src/sim/memory.ts';
 import { eptViolationQualification, npfExitInfoHigh } from '../../src/sim/nested-walk.ts';
 import { ACCESS, EPT, PFEC, PTE, RIGHTS } from '../../src/sim/paging-bits.ts';
-import { plainFeatures, Walker } from '../../src/sim/walk.ts';
+import { plainFeatures } from '../../src/sim/paging-modes.ts';
+import { loadPdptes } from '../../src/sim/registers.ts';
+import { Walker } from '../../src/sim/walk.ts';
 import { FAULT, STAGE } from '../../src/sim/walk-result.ts';
 import { halves, modeNamed, OPEN, registersFor, Tables } from './tables.ts';
 
@@ -90,6 +92,32 @@ describe('entries read by a two-dimensional walk', () => {
       walker.walk(...halves(ADDRESS), ACCESS.READ);
       expect(walker.result).toMatchObject({ fault: FAULT.NONE, reads });
     }
+  });
+});
+
+describe('PDPTEs of a guest in PAE mode', () => {
+  it('are read on demand under NPT (APM vol. 2 15.25.10) and kept in registers under EPT (SDM vol. 3A 4.4.1)', () => {
+    const npt = setUp('pae', '4level');
+    expect(npt.walker.walk(...halves(ADDRESS), ACCESS.READ)).toBe(FAULT.NONE);
+    expect(npt.walker.result).toMatchObject({ reads: 3, nestedReads: 16 });
+    const ept = setUp('pae', 'ept4');
+    const registers = registersFor(modeNamed('pae'), 0x100 * 4096);
+    expect(loadPdptes(ept.memory, registers, 52)).toBe(true);
+    ept.walker.pdptesInRegisters = true;
+    ept.walker.load(registers);
+    expect(ept.walker.walk(...halves(ADDRESS), ACCESS.READ)).toBe(FAULT.NONE);
+    expect(ept.walker.result).toMatchObject({ reads: 2, nestedReads: 12 });
+  });
+});
+
+describe('PDPTEs in memory', () => {
+  it.each([1, 2, 5, 6, 7, 8, 63])('fault when used with reserved bit %i (APM vol. 2 15.25.10)', (bit) => {
+    const { memory, guestTables, walker } = setUp('pae', '4level');
+    const entry = guestTables.entry(ADDRESS, 3);
+    const [lo, hi] = halves(1n << BigInt(bit));
+    memory.write64(entry, memory.read64lo(entry) | lo, hi);
+    expect(walker.walk(...halves(ADDRESS), ACCESS.READ)).toBe(FAULT.PAGE);
+    expect(walker.result.errorCode).toBe(PFEC.P | PFEC.RSVD);
   });
 });
 
@@ -195,10 +223,10 @@ describe('EPT (SDM vol. 3C 29.3)', () => {
     expect(walker.walk(...halves(ADDRESS), ACCESS.READ)).toBe(FAULT.MISCONFIGURED);
   });
 
-  it('calls a table pointer with a memory type misconfigured', () => {
+  it.each([3, 4, 5, 6])('calls a table pointer with bit %i misconfigured', (bit) => {
     const { memory, nestedTables, walker } = setUp('4level', 'ept4');
     const pointer = nestedTables.entry(BigInt(DATA) << 12n, 2);
-    memory.write32(pointer, memory.read32(pointer) | (6 << 3));
+    memory.write32(pointer, memory.read32(pointer) | (1 << bit));
     expect(walker.walk(...halves(ADDRESS), ACCESS.READ)).toBe(FAULT.MISCONFIGURED);
   });
 

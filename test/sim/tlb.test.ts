@@ -75,6 +75,14 @@ describe('the TLB', () => {
     expect(() => hits(page(1))).toThrow();
   });
 
+  it('applies no rule while paging is off', () => {
+    const { hits, walker, registers } = setUp(small);
+    registers.cr0 = CR0.PE;
+    registers.cr4 |= CR4.SMEP | CR4.SMAP;
+    walker.load(registers);
+    expect([ACCESS.READ, ACCESS.WRITE, ACCESS.FETCH].map((kind) => hits(page(1), kind))).toEqual([false, true, true]);
+  });
+
   it('keeps large pages whole when it can, else in pieces that go together', () => {
     for (const [pageShifts, walks] of [
       [[12, 21, 30], 1],
@@ -233,13 +241,18 @@ describe('flushes of the TLB', () => {
     expect(hits(page(1))).toBe(false);
   });
 
-  it('survive the end of the generation numbers', () => {
-    const { hits, tlb } = setUp(small);
+  it('survive the end of the generation numbers: no old entry comes back to life', () => {
+    const caches = new PagingStructureCaches({ level2: { sets: 1, ways: 1 } });
+    const { hits, tlb, walker } = setUp({ l1: small.l1, l2: small.l1, pageShifts: [12] }, caches);
+    expect(hits(page(1))).toBe(false);
+    let hitsAfterFlush = 0;
     // There are 2 ** 17 - 1, and each flush takes two: for the context and for its global translations.
-    for (let i = 0; i < 2 ** 18; i++) {
-      if (i % 997 === 0) expect([hits(page(1)), hits(page(1))]).toEqual([false, true]);
+    for (let i = 0; i < 2 ** 17; i++) {
       tlb.flushAll();
+      hitsAfterFlush += tlb.lookup(...halves(page(1)), ACCESS.READ, walker) + caches.lookup(...halves(page(1)), 4);
     }
+    expect(hitsAfterFlush).toBe(0);
+    expect([hits(page(1)), hits(page(1))]).toEqual([false, true]);
   });
 
   it('of the clock: order survives the renumbering', () => {
@@ -286,6 +299,32 @@ describe('paging-structure caches', () => {
     hits(page(1));
     expect(cpu.access(...halves(page(2)), ACCESS.FETCH)).toBe(1);
     expect(cpu.walker.result.cachedLevel).toBe(2);
+  });
+
+  it('replace the least recently used entry', () => {
+    const caches = new PagingStructureCaches({ level2: { sets: 1, ways: 2 } });
+    const { hits, tables, walker } = setUp({ l1: { sets: 1, ways: 1 }, l2: null, pageShifts: [12] }, caches);
+    for (const n of [512, 513, 1024]) tables.map(page(n), 0x2000, OPEN);
+    const cached = [0, 512, 1, 1024, 2, 513].map((n) => {
+      expect(hits(page(n))).toBe(false);
+      return walker.result.cachedLevel;
+    });
+    // Tables of 0, 512 and 1024: the last one replaces that of 512, because 1 had used that of 0 again.
+    expect(cached).toEqual([0, 0, 2, 0, 2, 0]);
+  });
+
+  it('tell regions apart that differ only in the top bits of 57', () => {
+    const memory = new PhysicalMemory();
+    const tables = new Tables(memory, modeNamed('5level'), 0x100);
+    const caches = new PagingStructureCaches(shape);
+    const walker = new Walker(memory, null, caches);
+    walker.load(registersFor(modeNamed('5level'), 0x100 * 4096));
+    const addresses = [0n, 1n << 53n, 1n << 55n];
+    addresses.forEach((address, i) => {
+      tables.map(address, 0x2000 + i, OPEN);
+      expect(walker.walk(...halves(address), ACCESS.READ)).toBe(0);
+      expect(walker.result.frame).toBe(0x2000 + i);
+    });
   });
 
   it('go with every flush, and wholly with INVLPG (SDM vol. 3A 4.10.4.1)', () => {

@@ -4,11 +4,13 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PhysicalMemory } from '../../src/sim/memory.ts';
 import { ACCESS, PTE } from '../../src/sim/paging-bits.ts';
+import { plainFeatures } from '../../src/sim/paging-modes.ts';
 import { PagingStructureCaches } from '../../src/sim/paging-structure-caches.ts';
 import { CR0, CR4, type Registers } from '../../src/sim/registers.ts';
 import { Tlb, type TlbShape } from '../../src/sim/tlb.ts';
 import { Translator } from '../../src/sim/translator.ts';
-import { plainFeatures, Walker } from '../../src/sim/walk.ts';
+import { Walker } from '../../src/sim/walk.ts';
+import { FAULT } from '../../src/sim/walk-result.ts';
 import { halves, modeNamed, OPEN, registersFor, Tables } from './tables.ts';
 
 const SPACES = [0, 1] as const;
@@ -59,7 +61,7 @@ class World {
 
   allowNestedWrite(frame: number, allow: boolean): void {
     const entry = this.nestedTables!.entry(BigInt(frame) << 12n);
-    this.memory.write32(entry, (frame * 4096) | PTE.P | PTE.U | PTE.A | (allow ? PTE.W : 0) | PTE.D);
+    this.memory.write32(entry, (frame * 4096) | PTE.P | PTE.U | PTE.A | (allow ? PTE.W : PTE.D));
   }
 }
 
@@ -203,11 +205,14 @@ const told = (fault: number, frame: number, { result }: Walker): string =>
     : `fault ${fault} code ${result.errorCode} cause ${result.cause} stage ${result.stage}`;
 
 /**
- * All entries of the guest's tables but the accessed bits in roots: a global translation made in one space serves the
+ * All entries of the guest's tables and those of nested ones for data, but the accessed bits in roots: a global translation made in one space serves the
  * other, whose own root entry is then never read.
  */
-const image = ({ memory }: World): string[] => {
+const image = ({ memory, nestedTables }: World): string[] => {
   const entries: string[] = [];
+  for (let frame = 0x300; nestedTables && frame < 0x300 + DATA_FRAMES; frame++) {
+    entries.push(`nested ${frame} = ${memory.read32(nestedTables.entry(BigInt(frame) << 12n))}`);
+  }
   for (let frame = FIRST_TABLE; frame < FIRST_TABLE + 0x40 * SPACES.length; frame++) {
     const isRoot = (frame - FIRST_TABLE) % 0x40 === 0;
     for (let i = 0; i < 512; i++) {
@@ -256,6 +261,38 @@ describe('accesses through TLB and caches', () => {
     );
   });
 
+  it('do not use a dirty guest page to write past nested tables', () => {
+    const world = new World(true, null, null);
+    const cpu = new Translator(new Tlb(shapes[2]!), world.walker);
+    world.spaces[0]!.map(0n, 0x300, OPEN | PTE.A | PTE.D);
+    world.allowNestedWrite(0x300, false);
+    expect(cpu.access(0, 0, ACCESS.READ)).toBe(FAULT.NONE);
+    // CR0.WP is clear, so the guest alone would allow the write; the nested entry is dirty from earlier days.
+    expect(cpu.access(0, 0, ACCESS.WRITE)).toBe(FAULT.NESTED);
+    world.allowNestedWrite(0x300, true);
+    cpu.tlb.flushAll();
+    expect(cpu.access(0, 0, ACCESS.READ)).toBe(FAULT.NONE);
+    expect(cpu.access(0, 0, ACCESS.WRITE)).toBe(FAULT.NONE);
+    expect(world.memory.read32(world.nestedTables!.entry(0x300000n)) & PTE.D).toBe(PTE.D);
+  });
+
+  it('do not read what EPT let them execute', () => {
+    const memory = new PhysicalMemory();
+    const ept = new Tables(memory, modeNamed('ept4'), NESTED_TABLES);
+    const guest = new Tables(memory, modeNamed('4level'), FIRST_TABLE);
+    guest.map(0n, 0x300, OPEN | PTE.A);
+    for (let frame = FIRST_TABLE; frame < FIRST_TABLE + 4; frame++) ept.map(BigInt(frame) << 12n, frame, 7);
+    ept.map(0x300000n, 0x300, 4);
+    const nested = new Walker(memory);
+    const features = { ...plainFeatures, executeOnly: true };
+    nested.loadNested({ root: NESTED_TABLES * 4096, mode: modeNamed('ept4'), features, nxe: false, eptMarks: false });
+    const walker = new Walker(memory, nested);
+    walker.load(registersFor(modeNamed('4level'), FIRST_TABLE * 4096));
+    const cpu = new Translator(new Tlb(shapes[2]!), walker);
+    expect(cpu.access(0, 0, ACCESS.FETCH)).toBe(FAULT.NONE);
+    expect(cpu.access(0, 0, ACCESS.READ)).toBe(FAULT.NESTED);
+  });
+
   it('refuse TLB and walker with different caches, which would not be flushed together', () => {
     const caches = new PagingStructureCaches(cacheShape);
     const walker = new Walker(new PhysicalMemory(), null, caches);
@@ -266,7 +303,7 @@ describe('accesses through TLB and caches', () => {
     const world = new World(false, null, null);
     world.spaces[0]!.map(0n, 0x300, OPEN);
     const cpu = new Translator(new Tlb(shapes[2]!), world.walker);
-    expect(cpu.access(0, 0, ACCESS.READ)).toBe(0);
-    expect(cpu.access(0, 0xfe000000 | 0, ACCESS.READ)).toBe(4);
+    expect(cpu.access(0, 0, ACCESS.READ)).toBe(FAULT.NONE);
+    expect(cpu.access(0, 0xfe000000 | 0, ACCESS.READ)).toBe(FAULT.NONCANONICAL);
   });
 });

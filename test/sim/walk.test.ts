@@ -4,8 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { CAUSE } from '../../src/sim/access-rules.ts';
 import { PhysicalMemory } from '../../src/sim/memory.ts';
 import { ACCESS, PFEC, PTE, RIGHTS } from '../../src/sim/paging-bits.ts';
+import { plainFeatures } from '../../src/sim/paging-modes.ts';
 import { CR0, CR4, loadPdptes } from '../../src/sim/registers.ts';
-import { plainFeatures, Walker } from '../../src/sim/walk.ts';
+import { Walker } from '../../src/sim/walk.ts';
 import { FAULT } from '../../src/sim/walk-result.ts';
 import { halves, modeNamed, OPEN, registersFor, Tables } from './tables.ts';
 

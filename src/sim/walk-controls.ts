@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import { type AccessControls, eptRules, rulesFor } from './access-rules.ts';
+import { ACCESS, PFEC, PTE, RIGHTS } from './paging-bits.ts';
+import { type PagingFeatures, type PagingMode, pagingModeOf, pagingModes, plainFeatures } from './paging-modes.ts';
+import { CR0, CR4, EFER, type Registers } from './registers.ts';
+import { type FormatSwitches, TableFormat } from './table-format.ts';
+
+/** Root and form of nested tables: nCR3 with the host's paging mode, or an EPT pointer. */
+export interface NestedRoot {
+  /** Physical address of the root table. */
+  readonly root: number;
+  readonly mode: PagingMode;
+  readonly features: PagingFeatures;
+  /** NPT: EFER.NXE of the host at VMRUN (APM vol. 2 15.25.5). */
+  readonly nxe: boolean;
+  /** EPT: accessed and dirty bits enabled (bit 6 of the EPT pointer). */
+  readonly eptMarks: boolean;
+}
+
+/**
+ * What a walk depends on beside memory, worked out of registers whenever they change, so that the walk itself tests masks
+ * and tables only.
+ */
+export class WalkControls {
+  /** Rules by `ruleIndex`; also what a TLB hit is checked against. */
+  rules: Uint8Array = rulesFor({ wp: true, smep: false, smap: false });
+  /** 1 while protection keys apply. */
+  keysOn = 0;
+  pkru = 0;
+  protected format = new TableFormat(pagingModes.none, plainFeatures, { nxe: false, marks: true, nested: false });
+  protected rootFrame = 0;
+  /** First word of the root table within its page: PAE tables are 32 bytes. */
+  protected rootWord = 0;
+  protected pdptes: Int32Array | null = null;
+  protected wp = 1;
+  /** PTE.G while CR4.PGE is set, else 0. */
+  protected globalBit = 0;
+  /** ACCESS.FETCH where error codes tell fetches apart, else 0. */
+  protected reportFetch = 0;
+  /** As nested tables: how reads of guest tables count. */
+  protected tableAccess: number = ACCESS.WRITE | ACCESS.USER;
+
+  /**
+   * Whether PAE paging uses the PDPTEs in `registers.pdptes` or those in memory. Memory is right for guests under NPT
+   * alone (APM vol. 2 15.25.10); a move to CR3 loads the registers everywhere else, under EPT too (SDM vol. 3A 4.4.1).
+   */
+  pdptesInRegisters: boolean;
+
+  constructor(pdptesInRegisters: boolean) {
+    this.pdptesInRegisters = pdptesInRegisters;
+  }
+
+  /** Paging mode of the tables. */
+  get mode(): PagingMode {
+    return this.format.mode;
+  }
+
+  /** Whether the high half of an address is one that the mode takes. */
+  isCanonical(hi: number): boolean {
+    const shift = this.format.canonicalShift;
+    return shift < 0 || hi >> shift === hi >> 31;
+  }
+
+  /** Whether the tables have accessed and dirty bits; only EPT can be without. */
+  get marksEntries(): boolean {
+    return this.format.marks;
+  }
+
+  /**
+   * Takes over the registers of the software that owns the tables. To be called after any of them changes; CPL enters
+   * with each access instead.
+   */
+  load(registers: Registers, features: PagingFeatures = plainFeatures): void {
+    const mode = pagingModeOf(registers);
+    const nxe = (registers.efer & EFER.NXE) !== 0;
+    this.shape(mode, features, { nxe, marks: true, nested: false });
+    // No rule holds while paging is off (SDM vol. 3A 4.1.1).
+    const paging = mode.levels !== 0;
+    const smep = paging && (registers.cr4 & CR4.SMEP) !== 0;
+    const smap = paging && (registers.cr4 & CR4.SMAP) !== 0 && registers.rflagsAc === 0;
+    this.control({ wp: paging && (registers.cr0 & CR0.WP) !== 0, smep, smap });
+    // SDM vol. 3A 4.7: bit 4 tells fetches apart when SMEP or execute-disable is on, and only then.
+    this.reportFetch = smep || (registers.cr4 & CR4.PAE && nxe) ? ACCESS.FETCH : 0;
+    this.keysOn = mode.keys && registers.cr4 & CR4.PKE ? 1 : 0;
+    this.pkru = registers.pkru;
+    this.globalBit = registers.cr4 & CR4.PGE ? PTE.G : 0;
+    this.pdptes = this.pdptesInRegisters && mode.bareLevels !== 0 ? registers.pdptes : null;
+    this.loadRoot(registers.cr3);
+  }
+
+  /**
+   * Makes this the walker of nested tables. NPT entries are ordinary ones and every access to them is a user access, that
+   * to a guest table also a write (APM vol. 2 15.25.5). Reads of guest tables are writes for EPT while it marks entries
+   * (SDM vol. 3C 29.3.5).
+   */
+  loadNested({ root, mode, features, nxe, eptMarks }: NestedRoot): void {
+    this.shape(mode, features, { nxe, marks: eptMarks, nested: true });
+    this.control({ wp: true, smep: false, smap: false });
+    if (mode.ept) this.rules = eptRules;
+    this.reportFetch = mode.ept || nxe ? ACCESS.FETCH : 0;
+    this.tableAccess = (mode.ept && !eptMarks ? ACCESS.READ : ACCESS.WRITE) | ACCESS.USER;
+    this.keysOn = 0;
+    this.globalBit = 0;
+    this.pdptes = null;
+    this.loadRoot(root);
+  }
+
+  /** Changes the root alone: the address in CR3, nCR3 or EPTP. Bits below the table's alignment are not looked at. */
+  loadRoot(address: number): void {
+    this.rootFrame = Math.floor(address / 4096);
+    this.rootWord = this.format.bareLevels === 0 ? 0 : (address & 0xfe0) >>> 2;
+  }
+
+  /** PFEC.PK when the protection key of a user page forbids a data access, else 0. SDM vol. 3A 4.6.2. */
+  keyFault(access: number, rights: number, key: number): number {
+    if (this.keysOn === 0 || !(rights & RIGHTS.U) || access & ACCESS.FETCH) return 0;
+    const disable = (this.pkru >>> (2 * key)) & 3;
+    if (disable & 1) return PFEC.PK;
+    return disable & 2 && access & ACCESS.WRITE && (access & ACCESS.USER || this.wp) ? PFEC.PK : 0;
+  }
+
+  /** Works the masks out again, unless nothing changed: CR0.WP and CR3 change far more often than the mode. */
+  private shape(mode: PagingMode, features: PagingFeatures, switches: FormatSwitches): void {
+    const now = this.format;
+    if (now.mode === mode && now.features === features && now.isFor(switches)) return;
+    this.format = new TableFormat(mode, features, switches);
+  }
+
+  private control(controls: AccessControls): void {
+    this.rules = rulesFor(controls);
+    this.wp = controls.wp ? 1 : 0;
+  }
+}
