@@ -18,7 +18,17 @@ export {
   layoutRecord,
   releaseOf,
 } from './layouts.ts';
-export { type EraLinks, githubUrl, kernelUrl, type Link, links, loreUrl, type PatchLinks, sourceUrl } from './links.ts';
+export {
+  type EraLinks,
+  githubUrl,
+  kernelPatchUrl,
+  kernelUrl,
+  type Link,
+  links,
+  loreUrl,
+  type PatchLinks,
+  sourceUrl,
+} from './links.ts';
 export { type Facts, loadFacts } from './load.ts';
 export { eraRecord, resolveEra, resolveEras, seedEras } from './resolve.ts';
 export type {

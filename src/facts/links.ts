@@ -28,6 +28,10 @@ const github = 'https://github.com/torvalds/linux';
 /** git.kernel.org in its short form, which redirects to the commit in Linus Torvalds' tree. */
 export const kernelUrl = (sha: string): string => `https://git.kernel.org/linus/${sha}`;
 
+/** The commit as a patch with its diff, in the web view of git.kernel.org. */
+export const kernelPatchUrl = (sha: string): string =>
+  `https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git/patch/?id=${sha}`;
+
 export const githubUrl = (sha: string): string => `${github}/commit/${sha}`;
 
 /** lore by message-id; a slash inside the id would split the path and is written %2F. */

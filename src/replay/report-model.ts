@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import { eras as ports } from '../../snapshots/index.ts';
+import type { Era } from '../era.ts';
+import { loadFacts, resolveEras } from '../facts/index.ts';
+import type { Workload } from '../workload/ops.ts';
+import type { Purpose } from './compare.ts';
+import type { HostOptions } from './host.ts';
+import { isAvailable, type ReplayRecord, type ReplayResult } from './record.ts';
+import { type ReportEra, reportEra } from './report-eras.ts';
+import { type RoleMap, roleMap } from './report-roles.ts';
+import { type MmuSection, mmuSection } from './report-section.ts';
+import { modeName, replay } from './run.ts';
+
+/** An MMU kind of a report: the mode's name, and the same in words. */
+export interface ReportMmu {
+  readonly mode: string;
+  readonly label: string;
+}
+
+/** Root loads and full unloads of one workload in one era under one MMU kind. */
+export type SummaryCell =
+  /** `changed`: a figure differs from that of the nearest earlier era of the report in this era's line of descent. */
+  { readonly loads: number; readonly unloads: number; readonly changed: boolean } | { readonly unavailable: string };
+
+/** One workload under all eras and MMU kinds. */
+export interface WorkloadReport {
+  readonly name: string;
+  readonly title: string;
+  /** `cells` stand in the order of ReportModel.mmus. */
+  readonly summary: readonly { readonly era: string; readonly cells: readonly SummaryCell[] }[];
+  readonly sections: readonly MmuSection[];
+}
+
+/** Everything a report shows; reporters turn it into text and pictures and compute nothing. */
+export interface ReportModel {
+  readonly schema: 'mmu-eras-report/1';
+  readonly eras: readonly ReportEra[];
+  readonly mmus: readonly ReportMmu[];
+  readonly workloads: readonly WorkloadReport[];
+  readonly roleMaps: readonly RoleMap[];
+}
+
+/** What to replay. */
+export interface ReportOptions {
+  /** An era expression, see `resolveEras`. Eras without a port are told, not replayed. */
+  readonly eras: string;
+  readonly hosts: readonly HostOptions[];
+}
+
+/** Replays every workload under every era and MMU kind. UserError for an era expression that names nothing. */
+export function gatherReport(workloads: readonly Workload[], { eras: expression, hosts }: ReportOptions): ReportModel {
+  const records = resolveEras(expression);
+  const eras = records.flatMap(({ id }) => ports.find((port) => port.id === id) ?? []);
+  return buildReport({
+    eras,
+    told: records.map((record) =>
+      reportEra(
+        record,
+        eras.some(({ id }) => id === record.id),
+      ),
+    ),
+    mmus: hosts.map(reportMmu),
+    runs: workloads.map((workload) => ({
+      name: workload.name,
+      title: workload.title ?? '',
+      results: hosts.map((host) => eras.map((era) => replay(era, workload, host))),
+    })),
+  });
+}
+
+/** Replays to report; `results` of a run are by MMU kind in the order of `mmus`, then by era in the order of `eras`. */
+export interface ReportParts {
+  readonly eras: readonly Era[];
+  readonly told: readonly ReportEra[];
+  readonly mmus: readonly ReportMmu[];
+  readonly runs: readonly {
+    readonly name: string;
+    readonly title: string;
+    readonly results: readonly (readonly ReplayResult[])[];
+  }[];
+}
+
+/** The model from finished replays. */
+export function buildReport({ eras, told, mmus, runs }: ReportParts): ReportModel {
+  return {
+    schema: 'mmu-eras-report/1',
+    eras: told,
+    mmus,
+    workloads: runs.map(({ name, title, results }) => ({
+      name,
+      title,
+      summary: summaryOf(eras, results),
+      sections: mmus.map((mmu, index) => mmuSection(mmu, eras, results[index]!)),
+    })),
+    roleMaps: mmus.flatMap(({ mode }, index) => [
+      ...mapsOf('tables', mode, eras, runs, index),
+      ...mapsOf('guest walk', mode, eras, runs, index),
+    ]),
+  };
+}
+
+/** The mode's name, and the same in words. */
+export function reportMmu(host: HostOptions): ReportMmu {
+  const { kind, implementation, vendor } = host;
+  const name = { shadow: 'shadow paging', npt: 'NPT', ept: 'EPT' }[kind];
+  const how =
+    kind === 'shadow'
+      ? `, ${vendor === 'svm' ? 'AMD' : 'Intel'}`
+      : { none: ", the kernel's default MMU", legacy: ', legacy MMU', 'tdp-mmu': ', TDP MMU' }[
+          implementation ?? 'none'
+        ];
+  return { mode: modeName(host), label: name + how };
+}
+
+function summaryOf(eras: readonly Era[], results: readonly (readonly ReplayResult[])[]): WorkloadReport['summary'] {
+  const previousOf = new Map(loadFacts().eras.map(({ id, previous }) => [id, previous]));
+  return eras.map(({ id }, row) => ({
+    era: id,
+    cells: results.map((ofMmu): SummaryCell => {
+      const result = ofMmu[row]!;
+      if (!isAvailable(result)) return { unavailable: result.unavailable };
+      const { mmu_load: loads, full_unloads: unloads } = result.total.kvm;
+      const before = ancestor(id, previousOf, ofMmu);
+      const changed =
+        before !== undefined && (before.total.kvm.mmu_load !== loads || before.total.kvm.full_unloads !== unloads);
+      return { loads, unloads, changed };
+    }),
+  }));
+}
+
+/** The nearest era that this one follows and that ran. */
+function ancestor(
+  id: string,
+  previousOf: ReadonlyMap<string, string | null>,
+  results: readonly ReplayResult[],
+): ReplayRecord | undefined {
+  for (let at = previousOf.get(id); at !== undefined && at !== null; at = previousOf.get(at)) {
+    const found = results.find(({ era }) => era === at);
+    if (found && isAvailable(found)) return found;
+  }
+  return undefined;
+}
+
+/** The maps of one MMU kind; workloads with the same map share it. */
+function mapsOf(
+  purpose: Purpose,
+  mode: string,
+  eras: readonly Era[],
+  runs: ReportParts['runs'],
+  index: number,
+): RoleMap[] {
+  const maps = new Map<string, RoleMap & { workloads: string[] }>();
+  for (const { name, results } of runs) {
+    const ran = eras.flatMap((era, row) => {
+      const record = results[index]![row]!;
+      return isAvailable(record) ? [{ era, record }] : [];
+    });
+    const map = roleMap(purpose, ran);
+    if (!map) continue;
+    const key = JSON.stringify(map);
+    const known = maps.get(key);
+    if (known) known.workloads.push(name);
+    else maps.set(key, { mode, purpose, workloads: [name], ...map });
+  }
+  return [...maps.values()];
+}
