@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { CounterValues } from '../sim/counters.ts';
-import type { WalkCostValues } from '../sim/walk-cost.ts';
+import type { WalkCost } from '../sim/walk-cost.ts';
 
 /** A role word at one moment; `extended` is null where the word has no such half. */
 export interface RoleValue {
@@ -11,7 +11,7 @@ export interface RoleValue {
 /** Everything counted in one phase, or in all of them. */
 export interface Counts {
   readonly kvm: CounterValues;
-  readonly cost: WalkCostValues;
+  readonly cost: WalkCost;
   /** Guest entries. */
   readonly entries: number;
   /** Exits by reason, in order of first appearance. */

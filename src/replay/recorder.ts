@@ -3,7 +3,7 @@ import type { Era, EraVcpu } from '../era.ts';
 import type { CounterValues, Tally } from '../sim/counters.ts';
 import type { Reason } from '../sim/log.ts';
 import type { Vm } from '../sim/vm.ts';
-import type { WalkCost, WalkCostValues } from '../sim/walk-cost.ts';
+import type { WalkCost } from '../sim/walk-cost.ts';
 import type {
   Counts,
   EntryState,
@@ -31,7 +31,7 @@ export interface Position {
 export class Recorder {
   readonly #vm: Vm;
   readonly #era: Era;
-  readonly #costs: readonly WalkCost[];
+  readonly #costs: readonly (() => WalkCost)[];
   readonly #exits = new Map<string, number>();
   readonly #writes = new Map<string, number>();
   #entries = 0;
@@ -50,7 +50,7 @@ export class Recorder {
   #policy = { loads: 0, unloads: 0, hits: 0 };
   #rolesBefore = '';
 
-  constructor(vm: Vm, era: Era, costs: readonly WalkCost[]) {
+  constructor(vm: Vm, era: Era, costs: readonly (() => WalkCost)[]) {
     this.#vm = vm;
     this.#era = era;
     this.#costs = costs;
@@ -230,8 +230,8 @@ function textTally(tally: Tally, name: (key: number) => string): Record<string, 
   return counts;
 }
 
-function addCosts(costs: readonly WalkCost[]): WalkCostValues {
-  return costs.map((cost) => cost.snapshot()).reduce((a, b) => combine(a, b, (x, y) => x + y));
+function addCosts(costs: readonly (() => WalkCost)[]): WalkCost {
+  return costs.map((cost) => cost()).reduce((a, b) => combine(a, b, (x, y) => x + y));
 }
 
 function sameState(a: EntryState, b: EntryState): boolean {
@@ -268,7 +268,7 @@ function eachNumber(a: Counts, b: Counts, apply: (a: number, b: number) => numbe
   };
 }
 
-function combine<T extends CounterValues | WalkCostValues>(a: T, b: T, apply: (a: number, b: number) => number): T {
+function combine<T extends CounterValues | WalkCost>(a: T, b: T, apply: (a: number, b: number) => number): T {
   const entries = Object.keys(a).map((key) => [key, apply(a[key as keyof T] as number, b[key as keyof T] as number)]);
   // The same keys with numbers again, which fromEntries cannot express.
   return Object.fromEntries(entries) as T;

@@ -29,7 +29,11 @@ export function replay(era: Era, workload: Workload, options: ReplayOptions): Re
   const recorder = new Recorder(
     machine.vm,
     era,
-    machine.vcpus.map(({ cpu }) => cpu.cost),
+    machine.vcpus.map(
+      ({ cpu }) =>
+        () =>
+          cpu.cost(),
+    ),
   );
   const executor = new Executor({
     era,

@@ -5,9 +5,10 @@ import { addressOf, type PhysicalMemory } from './memory.ts';
 import { eptViolationQualification, npfExitInfoHigh } from './nested-walk.ts';
 import { type PagingFeatures, pagingModes } from './paging-modes.ts';
 import { CR0, CR3_PCID, CR4, EFER, loadPdptes, Registers } from './registers.ts';
-import { commonTlb, HIT, Tlb, type TlbShape } from './tlb.ts';
+import { commonTlb, Tlb, type TlbShape } from './tlb.ts';
+import { Translator } from './translator.ts';
 import { Walker } from './walk.ts';
-import { WalkCost } from './walk-cost.ts';
+import type { WalkCost } from './walk-cost.ts';
 import { FAULT } from './walk-result.ts';
 
 /** How an access of the guest ended. */
@@ -37,7 +38,6 @@ const GUEST_ASID = 1;
 export class GuestCpu implements Cpu {
   /** The guest's registers: L2's while L2 runs. After a change call `registersChanged`. */
   readonly registers = new Registers();
-  readonly cost = new WalkCost();
   readonly tlb: Tlb;
   /** After a DONE access: host frame that was reached, which is the guest frame too. */
   frame = 0;
@@ -48,6 +48,10 @@ export class GuestCpu implements Cpu {
   readonly #features: PagingFeatures;
   readonly #hostFeatures: PagingFeatures;
   readonly #walker: Walker;
+  readonly #translator: Translator;
+  #accesses = 0;
+  #flushes = 0;
+  #addressFlushes = 0;
   readonly #nested: Walker | null;
   /** Shadow paging: the registers hardware has in fact. */
   readonly #hardware = new Registers();
@@ -63,6 +67,22 @@ export class GuestCpu implements Cpu {
     this.#nested = host.tdp === 'none' ? null : new Walker(memory);
     this.#walker = new Walker(memory, this.#nested);
     this.tlb = new Tlb(tlbShape);
+    this.#translator = new Translator(this.tlb, this.#walker);
+  }
+
+  /** What translation has cost so far. */
+  cost(): WalkCost {
+    const { walks, reads, nestedReads } = this.#translator;
+    const shadow = this.#nested === null;
+    return {
+      accesses: this.#accesses,
+      tlb_misses: walks,
+      reads_guest: shadow ? 0 : reads,
+      reads_nested: nestedReads,
+      reads_shadow: shadow ? reads : 0,
+      tlb_flushes: this.#flushes,
+      tlb_flushes_address: this.#addressFlushes,
+    };
   }
 
   /** Takes over the guest's registers for the accesses to come. */
@@ -98,7 +118,7 @@ export class GuestCpu implements Cpu {
   }
 
   flushCurrent(): void {
-    this.cost.tlb_flushes++;
+    this.#flushes++;
     this.tlb.flushAsid(GUEST_ASID);
   }
 
@@ -107,7 +127,7 @@ export class GuestCpu implements Cpu {
   }
 
   flushAddress(gva: number): void {
-    this.cost.tlb_flushes_address++;
+    this.#addressFlushes++;
     this.tlb.flushAddress(gva % 2 ** 32, Math.floor(gva / 2 ** 32));
   }
 
@@ -117,27 +137,14 @@ export class GuestCpu implements Cpu {
    * EXITINFO1 with its high half, or the exit qualification.
    */
   access(lo: number, hi: number, access: number): number {
-    const { cost } = this;
     const walker = this.#walker;
-    cost.accesses++;
-    if (this.tlb.lookup(lo, hi, access, walker) !== HIT.NONE) {
-      this.frame = this.tlb.frame;
-      return OUTCOME.DONE;
-    }
-    cost.tlb_misses++;
-    cost.walks++;
-    const fault = walker.walk(lo, hi, access);
-    const { result } = walker;
-    if (this.#nested === null) cost.reads_shadow += result.reads;
-    else {
-      cost.reads_guest += result.reads;
-      cost.reads_nested += result.nestedReads;
-    }
+    this.#accesses++;
+    const fault = this.#translator.access(lo, hi, access);
     if (fault === FAULT.NONE) {
-      this.tlb.fill(lo, hi, walker);
-      this.frame = result.hostFrame;
+      this.frame = this.#translator.frame;
       return OUTCOME.DONE;
     }
+    const { result } = walker;
     if (fault === FAULT.NONCANONICAL) return OUTCOME.NONCANONICAL;
     if (fault === FAULT.PAGE) {
       this.exitCode = result.errorCode;

@@ -1,23 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 /** What translation cost the hardware, in counts. Weights that turn counts into one number are the report's. */
-export class WalkCost {
-  /** Guest accesses. */
-  accesses = 0;
-  tlb_misses = 0;
-  /** Table walks, those that fault included. */
-  walks = 0;
+export interface WalkCost {
+  /** Guest accesses, code fetches included. */
+  readonly accesses: number;
+  /** Accesses that walked tables, those that faulted included. */
+  readonly tlb_misses: number;
   /** Entries read: of the guest's own tables by hardware, of two-dimensional tables, of shadow tables. */
-  reads_guest = 0;
-  reads_nested = 0;
-  reads_shadow = 0;
-  /** Flushes of whole contexts, and of single addresses. */
-  tlb_flushes = 0;
-  tlb_flushes_address = 0;
-
-  snapshot(): WalkCostValues {
-    return { ...this };
-  }
+  readonly reads_guest: number;
+  readonly reads_nested: number;
+  readonly reads_shadow: number;
+  /** Flushes of the whole context, and of single addresses. */
+  readonly tlb_flushes: number;
+  readonly tlb_flushes_address: number;
 }
-
-export type WalkCostValues = { readonly [K in keyof WalkCost as WalkCost[K] extends number ? K : never]: number };
