@@ -203,7 +203,8 @@ export class kvm_vcpu {
   /** The walker of the guest's tables, and that of L1's nested tables, which the first may need for every table. */
   readonly walker = new guest_walker();
   readonly nested_walker = new guest_walker();
-  /** The last page fault that KVM injected (inject_page_fault). */
+  /** The last page fault that KVM injected (inject_page_fault), and whether it was in this exit. */
+  exception_pending = false;
   readonly injected: x86_exception = { error_code: 0, address: 0, nested_page_fault: false };
   /** The SPTE that make_spte built last: the u64 it returns through a pointer in C. */
   readonly new_spte = { lo: 0, hi: 0 };
