@@ -42,6 +42,17 @@ export const mmu_role = {
   ext: roleReader('mmu_role', kvm_mmu_extended_role, (mmu: kvm_mmu) => mmu.mmu_role.ext),
 };
 
+/** v5.17 mmu.c BUILD_MMU_ROLE_ACCESSOR: facts of the guest's paging mode. `by` is the function that asks. */
+export const is_cr0_pg = (mmu: kvm_mmu, by: string): boolean => mmu_role.ext.cr0_pg(mmu, by) !== 0;
+export const is_cr0_wp = (mmu: kvm_mmu, by: string): boolean => mmu_role.base.cr0_wp(mmu, by) !== 0;
+export const is_cr4_pse = (mmu: kvm_mmu, by: string): boolean => mmu_role.ext.cr4_pse(mmu, by) !== 0;
+export const is_cr4_pae = (mmu: kvm_mmu, by: string): boolean => mmu_role.ext.cr4_pae(mmu, by) !== 0;
+export const is_cr4_smep = (mmu: kvm_mmu, by: string): boolean => mmu_role.ext.cr4_smep(mmu, by) !== 0;
+export const is_cr4_smap = (mmu: kvm_mmu, by: string): boolean => mmu_role.ext.cr4_smap(mmu, by) !== 0;
+export const is_cr4_pke = (mmu: kvm_mmu, by: string): boolean => mmu_role.ext.cr4_pke(mmu, by) !== 0;
+export const is_cr4_la57 = (mmu: kvm_mmu, by: string): boolean => mmu_role.ext.cr4_la57(mmu, by) !== 0;
+export const is_efer_nx = (mmu: kvm_mmu, by: string): boolean => mmu_role.base.efer_nx(mmu, by) !== 0;
+
 /** The role of one shadow page, `sp->role`. */
 export const page_role = roleReader('page_role', kvm_mmu_page_role, (sp: shadow_page) => sp.kvm.vm.pages.role[sp.id]!);
 
