@@ -94,7 +94,7 @@ class Reader {
     }
     if (object.version !== format.version) {
       this.#fail('version', {
-        found: `version ${JSON.stringify(object.version)}`,
+        found: `version ${shown(object.version)}`,
         expected: `version ${format.version}`,
       });
     }
@@ -107,11 +107,11 @@ class Reader {
   #op(object: JsonObject): void {
     const { op: name, line = this.#line } = object;
     if (typeof line !== 'number' || !Number.isInteger(line) || line < 1) {
-      this.#fail('line', { found: `line ${JSON.stringify(line)}`, expected: 'a line number from 1 on' });
+      this.#fail('line', { found: `line ${shown(line)}`, expected: 'a line number from 1 on' });
     }
     const names = [...Object.keys(syntax), ...Object.values(closers)];
     if (typeof name !== 'string' || !names.includes(name)) {
-      const found = name === undefined ? 'no "op"' : `unknown op ${JSON.stringify(name)}`;
+      const found = name === undefined ? 'no "op"' : `unknown op ${shown(name)}`;
       const suggestion = typeof name === 'string' ? nearest(name, names) : undefined;
       this.#fail('op', { found, expected: 'an op of docs/ops.md', suggestion });
     }
@@ -187,7 +187,7 @@ class Reader {
   #value(key: string, value: unknown, type: FieldType | undefined): unknown {
     if (!type) {
       if (value === true) return true;
-      this.#fail(key, { found: `"${key}" is ${JSON.stringify(value)}`, expected: 'true, or no such key' });
+      this.#fail(key, { found: `"${key}" is ${shown(value)}`, expected: 'true, or no such key' });
     }
     if (typeof value !== type.json) {
       const found = `"${key}" is ${value === null ? 'null' : `a ${typeof value}`}`;
@@ -219,3 +219,7 @@ class Reader {
 }
 
 const closerOf = (op: Op): string => (closers as Readonly<Record<string, string>>)[op.op]!;
+
+/** A value in a message; what is deeper than a message can show is only named. */
+const shown = (value: unknown): string =>
+  typeof value === 'object' && value !== null ? 'an object' : (JSON.stringify(value) ?? 'missing');

@@ -36,13 +36,15 @@ export function fail(op: Op, field: string, slip: Slip): never {
 
 /** Characters of a line that an excerpt shows; a caret further right is of no use. */
 const EXCERPT = 100;
+/** Characters of a finding: a word may be as long as its line. */
+const FINDING = 160;
 
 /** A UserError at a line and 1-based column of a file, with the line as excerpt where it is short enough to help. */
 export function errorAt(place: { file: string; line: number; column: number; text: string }, slip: Slip): UserError {
   const { file, line, column, text } = place;
   const mistake: Mistake = {
     place: `${file}:${line}:${column}`,
-    found: slip.found,
+    found: slip.found.length > FINDING ? `${slip.found.slice(0, FINDING)}…` : slip.found,
     expected: slip.expected,
     ...(slip.suggestion === undefined ? {} : { suggestion: slip.suggestion }),
     ...(column > EXCERPT ? {} : { excerpt: { line: text.slice(0, EXCERPT).replaceAll('\t', ' '), column } }),

@@ -7,6 +7,8 @@ import type { Workload } from './ops.ts';
 import { parseLines } from './parse.ts';
 
 const CHUNK = 65536;
+/** A hundred times what the guest's code could hold. */
+const MAX_FILE = 16 * 2 ** 20;
 const NEWLINE = 10;
 
 /** A workload from an `.ops` file. Errors name the file as `path` does, or as `fileName`. */
@@ -14,16 +16,21 @@ export const readOpsFile = (path: string, fileName = path): Workload => parseLin
 
 /**
  * The lines of a UTF-8 text file without their ends. Reads piece by piece and stops at the first line over `limit`
- * bytes or outside UTF-8, so that a file that is no workload costs neither its size in memory nor the time to read it.
+ * bytes or outside UTF-8, or after 16 MiB, so that a file that is no workload costs neither its size in memory nor the time to read it.
  */
 export function readLines(path: string, fileName = path, limit = MAX_LINE): string[] {
   const lines = new LineSplitter(fileName, limit);
   const chunk = Buffer.allocUnsafe(CHUNK);
   const file = open(path, fileName);
+  let total = 0;
   try {
     for (;;) {
       const bytes = readSync(file, chunk, 0, CHUNK, null);
       if (bytes === 0) return lines.finish();
+      total += bytes;
+      if (total > MAX_FILE) {
+        throw new UserError({ place: fileName, found: `more than ${MAX_FILE} bytes`, expected: 'a workload file' });
+      }
       lines.take(chunk.subarray(0, bytes));
     }
   } catch (error) {

@@ -248,6 +248,10 @@ test('the page-table pool holds 256 pages', () => {
   );
 });
 
+test('a word as long as its line is cut in the message', () => {
+  expect(found(`repeat ${'9'.repeat(60_000)}`).length).toBeLessThan(200);
+});
+
 test('loops and blocks have a depth limit', () => {
   const nested = (open: string, close: string, depth: number) => [
     ...Array(depth).fill(open),

@@ -51,6 +51,10 @@ test('a line of 1 GiB is refused after its first 64 KiB', () => {
   truncateSync(path);
 });
 
+test('a file of more lines than any workload has', () => {
+  expect(() => readOpsFile(file(Buffer.alloc(17 * 2 ** 20, 10)), 'w.ops')).toThrow('w.ops: more than 16777216 bytes');
+});
+
 test('a binary file, a folder, no file', () => {
   expect(() => readOpsFile(file(Buffer.alloc(100)), 'w.ops')).toThrow('w.ops:1:1: a NUL byte');
   expect(() => readOpsFile(folder, 'dir')).toThrow('dir: this is a folder');
