@@ -63,6 +63,10 @@ export function parseWalkRecord(line: string, place: string): WalkRecord {
   const gva = json.halves('gva');
   const wide = tables === '4level' || tables === '5level';
   if (!wide && gva.hi !== 0) json.fail(`gva ${hexOf(gva)}`, `32 bits in mode ${tables}`);
+  const entries = json
+    .list('entries')
+    .map((entry, i) => parseEntry(entry, `${place}: entry ${i}`, twoDimensional, tables));
+  refuseContradictions(entries, json);
   return {
     id: json.text('id'),
     tables,
@@ -75,9 +79,23 @@ export function parseWalkRecord(line: string, place: string): WalkRecord {
     gva,
     access: json.oneOf('access', ['r', 'w', 'x']),
     user: json.bit('user') === 1,
-    entries: json.list('entries').map((entry, i) => parseEntry(entry, `${place}: entry ${i}`, twoDimensional, tables)),
+    entries,
     json: json.values,
   };
+}
+
+/** Recursive tables list one entry of memory several times; its value before must be one. */
+function refuseContradictions(entries: readonly WalkEntry[], json: Fields): void {
+  const first = new Map<number, Halves>();
+  for (const { addr, before } of entries) {
+    const known = first.get(addr) ?? before;
+    first.set(addr, known);
+    if (known.lo === before.lo && known.hi === before.hi) continue;
+    json.fail(
+      `${hexOf(known)} and ${hexOf(before)} at 0x${addr.toString(16)}`,
+      'one value of each entry before the walk',
+    );
+  }
 }
 
 function guestTables(mode: (typeof guestModes)[number]): TableMode {

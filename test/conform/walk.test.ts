@@ -79,6 +79,7 @@ describe('a record that is not understood', () => {
     ['missing field', good!.replace('"user":0,', ''), /no "user"/],
     ['entry field', good!.replace('"level":4', '"lvl":4'), /entry 0: unknown field "lvl"/],
     ['missing answer', good!.replace('"result"', '"raw"'), /record without its answer/],
+    ['contradiction', good!.replace(/("entries":\[)({[^}]*"before":")/, '$1$20x0"},$2'), /0x0 and 0x[\s\S]*one value/],
     ['text', 'walk', /not JSON/],
     ['list', '[]', /JSON object/],
   ])('is refused with its place: %s', (_name, line, message) => {
