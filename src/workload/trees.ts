@@ -140,8 +140,8 @@ export class Trees {
       if (this.#next >= POOL.end) return 'pool-exhausted';
       table = this.#page();
       pages.push(table);
-      // PAE PDPTEs have no write and user bits (SDM vol. 3A 4.4.1).
-      this.write(address, table | (format === 'pae' && at === 3 ? PRESENT : TABLE), 0, entryBytes);
+      // PAE PDPTEs, which have no write and user bits, exist from the start.
+      this.write(address, table | TABLE, 0, entryBytes);
     }
   }
 
