@@ -99,6 +99,16 @@ describe('the TLB', () => {
     }
   });
 
+  it('drops all pieces of a global large page with INVLPG', () => {
+    const { hits, tables, tlb, registers, walker } = setUp({ l1: { sets: 4, ways: 4 }, l2: null, pageShifts: [12] });
+    registers.cr4 |= CR4.PGE;
+    walker.load(registers);
+    tables.map(0x40000000n, 0x40000, OPEN | PTE.PS | PTE.G, 2);
+    for (const n of [0x40000, 0x40003]) hits(page(n));
+    tlb.flushAddress(...halves(page(0x40123)));
+    expect([0x40000, 0x40003].map((n) => hits(page(n)))).toEqual([false, false]);
+  });
+
   it('keeps frames beyond 44 address bits', () => {
     const { hits, memory, tables, cpu } = setUp(small);
     memory.write64(tables.entry(page(1)), 0xabcde000 | OPEN, 0xfedcb);
@@ -285,6 +295,15 @@ describe('paging-structure caches', () => {
     expect(readsOf(page(512 * 512 * 512))).toEqual([4, 0]);
     expect(cpu.frame).toBe(0x4000);
     expect(cpu.walker.caches!.hits).toBe(3);
+  });
+
+  it('are neither used nor filled by a probe', () => {
+    const { walker } = setUpCached();
+    walker.probe(...halves(page(1)), ACCESS.READ);
+    walker.walk(...halves(page(1)), ACCESS.READ);
+    expect(walker.result.cachedLevel).toBe(0);
+    walker.probe(...halves(page(1)), ACCESS.READ);
+    expect(walker.result.cachedLevel).toBe(0);
   });
 
   it('keep the rights of the levels that they skip', () => {
