@@ -59,6 +59,7 @@ export class Executor {
     const { machine, recorder, opText } = this.#x;
     const vcpu = machine.vcpus[step.vcpu]!;
     this.#line = step.line;
+    this.#x.guest.codeBits = step.bits;
     recorder.beginStep({ step: this.#executed++, line: step.line, op: opText(step.line), vcpu: step.vcpu });
     if (step.kind !== 'repeat' && step.kind !== 'if' && step.kind !== 'memslot') this.#prelude(vcpu, step);
     this.#perform(vcpu, step);
@@ -79,7 +80,7 @@ export class Executor {
   }
 
   #touch(vcpu: MachineVcpu, touches: readonly Touch[]): void {
-    for (const { address, access } of touches) this.#x.guest.access(vcpu, u64Of(address), access === 'r' ? 'r' : 'w');
+    for (const touch of touches) this.#x.guest.touch(vcpu, touch);
   }
 
   #perform(vcpu: MachineVcpu, step: Step): void {

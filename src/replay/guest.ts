@@ -2,10 +2,9 @@
 import type { FaultOutcome } from '../era.ts';
 import { OUTCOME } from '../sim/guest-cpu.ts';
 import { ACCESS } from '../sim/paging-bits.ts';
-import { EFER } from '../sim/registers.ts';
-import type { Handlers } from '../workload/program.ts';
-import { at } from '../workload/touches.ts';
-import type { U64 } from '../workload/u64.ts';
+import type { Handlers, Touch } from '../workload/program.ts';
+import { faultTouches } from '../workload/touches.ts';
+import { type U64, u64Of } from '../workload/u64.ts';
 import type { Machine, MachineVcpu } from './machine.ts';
 import type { Recorder } from './recorder.ts';
 
@@ -32,6 +31,8 @@ export class Guest {
   readonly #handlers: Handlers;
   /** Faults the guest has logged: its handler writes one record of 16 bytes each. */
   #logged = 0;
+  /** Width of the code that runs now. */
+  codeBits: 16 | 32 | 64 = 16;
 
   constructor(machine: Machine, recorder: Recorder, handlers: Handlers) {
     this.#machine = machine;
@@ -87,20 +88,17 @@ export class Guest {
   deliver(vcpu: MachineVcpu, vector: 6 | 13 | 14, errorCode: number, address: number): void {
     this.#recorder.guestFault(vector, errorCode, address);
     const { registers } = vcpu.cpu;
-    const wide = (registers.efer & EFER.LMA) !== 0;
-    const fromUser = registers.cpl === 3;
+    const bits = this.codeBits === 64 ? 64 : 32;
+    const cpl = registers.cpl === 3 ? 3 : 0;
     registers.cpl = 0;
-    vcpu.cpu.registersChanged();
-    const touch = (linear: number, kind: 'r' | 'w' | 'x') => this.access(vcpu, { lo: linear, hi: 0 }, kind);
-    touch(wide ? at.idt64 + 16 * vector : at.idt32 + 8 * vector, 'r');
-    touch(at.gdt, 'r');
-    if (fromUser) touch(at.tss, 'r');
-    touch((fromUser ? at.ring0Stack : at.stack) - 8, 'w');
-    touch(this.#handlers[wide ? 64 : 32][vector], 'x');
-    touch(at.faultLog + 16 * (this.#logged++ & 4095), 'w');
-    touch(at.faultCount, 'w');
-    registers.cpl = fromUser ? 3 : 0;
-    vcpu.cpu.registersChanged();
+    this.access(vcpu, u64Of(this.#handlers[bits][vector]), 'x');
+    for (const touch of faultTouches({ bits, cpl, vector, nth: this.#logged++ })) this.touch(vcpu, touch);
+    registers.cpl = cpl;
+  }
+
+  /** An access that the guest's code makes beside what a step is about. */
+  touch(vcpu: MachineVcpu, { address, access }: Touch): void {
+    this.access(vcpu, u64Of(address), access === 'r' ? 'r' : 'w');
   }
 
   #faultExit(vcpu: MachineVcpu): FaultOutcome {
