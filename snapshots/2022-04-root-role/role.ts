@@ -42,6 +42,17 @@ export const cpu_role = {
   ext: roleReader('cpu_role', kvm_mmu_extended_role, (mmu: kvm_mmu) => mmu.cpu_role.ext),
 };
 
+/** 7a458f0e1ba1 mmu.c BUILD_MMU_ROLE_ACCESSOR: facts of the guest's paging mode. `by` is the function that asks. */
+export const is_cr0_pg = (mmu: kvm_mmu, by: string): boolean => cpu_role.ext.cr0_pg(mmu, by) !== 0;
+export const is_cr0_wp = (mmu: kvm_mmu, by: string): boolean => cpu_role.base.cr0_wp(mmu, by) !== 0;
+export const is_cr4_pse = (mmu: kvm_mmu, by: string): boolean => cpu_role.ext.cr4_pse(mmu, by) !== 0;
+export const is_cr4_pae = (mmu: kvm_mmu, by: string): boolean => cpu_role.ext.cr4_pae(mmu, by) !== 0;
+export const is_cr4_smep = (mmu: kvm_mmu, by: string): boolean => cpu_role.ext.cr4_smep(mmu, by) !== 0;
+export const is_cr4_smap = (mmu: kvm_mmu, by: string): boolean => cpu_role.ext.cr4_smap(mmu, by) !== 0;
+export const is_cr4_pke = (mmu: kvm_mmu, by: string): boolean => cpu_role.ext.cr4_pke(mmu, by) !== 0;
+export const is_cr4_la57 = (mmu: kvm_mmu, by: string): boolean => cpu_role.ext.cr4_la57(mmu, by) !== 0;
+export const is_efer_nx = (mmu: kvm_mmu, by: string): boolean => cpu_role.base.efer_nx(mmu, by) !== 0;
+
 /** What the tables KVM builds look like, and who may share them. */
 export const root_role = roleReader('root_role', kvm_mmu_page_role, (mmu: kvm_mmu) => mmu.root_role);
 
