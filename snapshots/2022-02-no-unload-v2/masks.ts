@@ -327,7 +327,7 @@ export function permission_fault(
   return fault ? errcode : 0;
 }
 
-/** v5.17 spte.h __is_bad_mt_xwr: a memory type or set of rights that EPT forbids. `lo` is the entry's low half. */
+/** v5.17 spte.h __is_bad_mt_xwr: whether the low half of an entry has a memory type or rights that EPT forbids. */
 const __is_bad_mt_xwr = (rsvd_check: rsvd_bits_validate, lo: number): boolean =>
   ((rsvd_check.bad_mt_xwr[(lo >> 5) & 1]! >>> (lo & 31)) & 1) !== 0;
 

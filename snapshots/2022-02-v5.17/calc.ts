@@ -400,7 +400,8 @@ export const kvm_init_mmu = probe(
  * v5.17 mmu.c:5037 kvm_mmu_calc_root_page_role
  * The base role that a switch of page tables looks for. It is worked out from the registers instead of taken from the
  * MMU, and wrong in two ways: under shadow paging with CR0.WP 0 and SMEP or SMAP the *_andnot_wp bits are missing, and
- * while L2 runs on guest_mmu it is the role that root_mmu would have. Both make the look-up miss. d2e5f3334169 removes it.
+ * while L2 runs on guest_mmu it is the role that root_mmu would have. Both make the look-up miss. d2e5f3334169 ends
+ * that.
  */
 export function kvm_mmu_calc_root_page_role(vcpu: kvm_vcpu): number {
   const regs = vcpu_to_role_regs(vcpu);

@@ -319,7 +319,10 @@ export function kvm_calc_shadow_ept_root_page_role(
 /** Depth of an EPT structure, from bits 5:3 of the EPTP. SDM vol. 3C 25.6.11; vmx.h vmx_eptp_page_walk_level. */
 const vmx_eptp_page_walk_level = (eptp: number): number => ((eptp & 0x38) >> 3) + 1;
 
-/** e5ed0fb01004 mmu.c:4999 kvm_init_shadow_ept_mmu: shadows L1's EPT. Only cpu_role decides whether anything changed. */
+/**
+ * e5ed0fb01004 mmu.c:4999 kvm_init_shadow_ept_mmu
+ * Shadows L1's EPT. Only cpu_role decides whether anything changed.
+ */
 export function kvm_init_shadow_ept_mmu(
   vcpu: kvm_vcpu,
   execonly: boolean,

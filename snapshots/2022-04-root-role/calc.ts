@@ -2,8 +2,8 @@
 /**
  * 7a458f0e1ba1 arch/x86/kvm/mmu/mmu.c: which roles an MMU has, and what follows from them.
  *
- * Computed from registers is only the vCPU's own paging mode, cpu_role. The role of the tables KVM builds, root_role, is
- * worked out from it and holds what those tables depend on and nothing else.
+ * Registers make only cpu_role, the vCPU's own paging mode; root_role, the role of the tables KVM builds, is worked out
+ * from it and holds what those tables depend on and nothing else.
  *
  * Left out: get_pdptr and inject_page_fault (each has one meaning per context here), the warnings about impossible
  * states, and the check that CPUID does not change after the first run (the machine sets it before).
@@ -300,7 +300,10 @@ export function kvm_calc_shadow_ept_root_page_role(
 /** Depth of an EPT structure, from bits 5:3 of the EPTP. SDM vol. 3C 25.6.11; vmx.h vmx_eptp_page_walk_level. */
 const vmx_eptp_page_walk_level = (eptp: number): number => ((eptp & 0x38) >> 3) + 1;
 
-/** 7a458f0e1ba1 mmu.c:4954 kvm_init_shadow_ept_mmu: shadows L1's EPT. Only cpu_role decides whether anything changed. */
+/**
+ * 7a458f0e1ba1 mmu.c:4954 kvm_init_shadow_ept_mmu
+ * Shadows L1's EPT. Only cpu_role decides whether anything changed.
+ */
 export function kvm_init_shadow_ept_mmu(
   vcpu: kvm_vcpu,
   execonly: boolean,

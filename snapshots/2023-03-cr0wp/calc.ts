@@ -73,8 +73,8 @@ function vcpu_to_role_regs({ registers }: kvm_vcpu): kvm_mmu_role_regs {
 
 /**
  * 01b31714bd90 mmu.c:2237 kvm_mmu_child_role
- * The role of the table that entry `index` of a page of role `parent_role` leads to: the parent's, one level down. A page
- * for a table of 4-byte entries covers half of what the table maps, so two neighbouring entries lead to its halves.
+ * The role of the table that entry `index` of a page of role `parent_role` leads to: the parent's, one level down. A
+ * page for a table of 4-byte entries covers half of what the table maps, so two neighbouring entries lead to its halves.
  */
 export function kvm_mmu_child_role(parent_role: number, index: number, direct: boolean, access: number): number {
   let role = set(parent_role, base.level, get(parent_role, base.level) - 1);
@@ -269,7 +269,10 @@ export function kvm_calc_shadow_ept_root_page_role(
 /** Depth of an EPT structure, from bits 5:3 of the EPTP. SDM vol. 3C 25.6.11; vmx.h vmx_eptp_page_walk_level. */
 const vmx_eptp_page_walk_level = (eptp: number): number => ((eptp & 0x38) >> 3) + 1;
 
-/** 01b31714bd90 mmu.c:5275 kvm_init_shadow_ept_mmu: shadows L1's EPT. Only cpu_role decides whether anything changed. */
+/**
+ * 01b31714bd90 mmu.c:5275 kvm_init_shadow_ept_mmu
+ * Shadows L1's EPT. Only cpu_role decides whether anything changed.
+ */
 export function kvm_init_shadow_ept_mmu(
   vcpu: kvm_vcpu,
   execonly: boolean,
