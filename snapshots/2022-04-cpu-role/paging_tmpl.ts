@@ -144,7 +144,7 @@ const gpte_pkeys = (pt: pttype, hi: number): number => (pt.name === '64' ? (hi >
  * mmu->get_pdptr: PDPTE `index` of PAE paging, low half. The cached ones, as hardware does; but L1's nested tables on AMD
  * (nested_svm_get_tdp_pdptr), and the guest's own under NPT (svm_cache_reg), have theirs in memory.
  */
-function get_pdptr(vcpu: kvm_vcpu, mmu: kvm_mmu, index: number): { readonly lo: number; readonly hi: number } {
+export function get_pdptr(vcpu: kvm_vcpu, mmu: kvm_mmu, index: number): { readonly lo: number; readonly hi: number } {
   const { host, memory } = vcpu.kvm.vm;
   if (mmu.get_guest_pgd === 'nested_svm_get_tdp_cr3' || host.tdp === 'npt') {
     const pgd = get_guest_pgd(vcpu, mmu);

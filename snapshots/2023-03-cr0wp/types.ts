@@ -155,9 +155,11 @@ export class guest_walker {
 export class nested_state {
   /** L1's registers while L2 runs: the host state of vmcs12, or vmcb01. */
   readonly l1 = new Registers();
+  /** L2's registers since its last exit: the guest state of vmcs12, or vmcb12. */
+  readonly l2 = new Registers();
   /** L1 gives L2 nested paging: EPT or NPT. */
   uses_tdp = false;
-  /** VPID of vmcs12, 0 for none, and the one of the last VM entry (vmx->nested.last_vpid). */
+  /** VPID of vmcs12, or ASID of vmcb12, 0 for none; and the one of the last VM entry (vmx->nested.last_vpid). */
   vpid = 0;
   last_vpid = 0;
   /** KVM has a VPID of its own for L2 (vmx->nested.vpid02). */
@@ -198,7 +200,8 @@ export class kvm_vcpu {
   /** The walker of the guest's tables, and that of L1's nested tables, which the first may need for every table. */
   readonly walker = new guest_walker();
   readonly nested_walker = new guest_walker();
-  /** The last page fault that KVM injected (inject_page_fault). */
+  /** The last page fault that KVM injected (inject_page_fault), and whether it was in this exit. */
+  exception_pending = false;
   readonly injected: x86_exception = { error_code: 0, address: 0, nested_page_fault: false };
   /** The SPTE that make_spte built last: the u64 it returns through a pointer in C. */
   readonly new_spte = { lo: 0, hi: 0 };
