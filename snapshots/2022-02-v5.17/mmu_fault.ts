@@ -565,7 +565,7 @@ export const kvm_mmu_invpcid_gva = probe(
     vcpu.kvm.vm.counters.tlb_flush_gva++;
     vcpu.cpu.flushAddress(gva);
   },
-  { skipped: undefined },
+  { skipped: undefined, detail: (_gva, pcid) => pcid.toString(16) },
 );
 
 /** v5.17 mmu.c kvm_zap_gfn_range, for all of memory: every leaf goes, and the TDP MMU's tables. */

@@ -561,7 +561,7 @@ export const kvm_mmu_invpcid_gva = probe(
     vcpu.kvm.vm.counters.tlb_flush_gva++;
     vcpu.cpu.flushAddress(gva);
   },
-  { skipped: undefined },
+  { skipped: undefined, detail: (_gva, pcid) => pcid.toString(16) },
 );
 
 /** 01b31714bd90 mmu.c kvm_zap_gfn_range, for all of memory: every leaf goes, the tables above stay. */
