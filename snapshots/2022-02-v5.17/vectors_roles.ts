@@ -156,6 +156,10 @@ const kinds = ['root_tdp', 'root_shadow', 'nested_walk', 'shadow_npt', 'shadow_e
 
 function initialise(vcpu: kvm_vcpu, row: VectorRow): void {
   const { cr0, cr4, efer } = vcpu.registers;
+  const shadow_paging = vcpu.kvm.vm.host.tdp === 'none';
+  if (shadow_paging !== (row.kind === 'root_shadow')) {
+    throw new Error(`column kind is ${JSON.stringify(row.kind)}, which a host with tdp ${vcpu.kvm.vm.host.tdp} lacks`);
+  }
   switch (row.kind) {
     case 'root_tdp':
     case 'root_shadow':

@@ -18,14 +18,14 @@ import { PFERR_IMPLICIT_ACCESS, update_permission_bitmask } from './masks.ts';
 import { kvm_mmu_extended_role, kvm_mmu_page_role } from './role.ts';
 import { kvm, kvm_mmu, type kvm_mmu_role, kvm_vcpu, type rsvd_bits_validate } from './types.ts';
 
-/** A column as a number; throws when it is none. */
-function number(row: VectorRow, column: string): number {
+/** A column as a whole number in a range; throws when it is none. */
+function number(row: VectorRow, column: string, least: number, most: number): number {
   const value = row[column];
-  if (typeof value !== 'number') throw new Error(`column ${column} is ${JSON.stringify(value)}, expected a number`);
-  return value;
+  if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return value;
+  throw new Error(`column ${column} is ${JSON.stringify(value)}, expected a whole number from ${least} to ${most}`);
 }
 
-const isOne = (row: VectorRow, column: string): boolean => number(row, column) === 1;
+const isOne = (row: VectorRow, column: string): boolean => number(row, column, 0, 1) === 1;
 
 /** A column of hex digits as a double, which rounds beyond 53 bits: exact for page addresses. */
 function hex(row: VectorRow, column: string): number {
@@ -49,26 +49,30 @@ function halves(row: VectorRow, column: string): U64 {
 /** Host and guest CPUID of a row. */
 function host_of(row: VectorRow): Host {
   const { host } = row;
-  if (typeof host !== 'object' || host === null || Array.isArray(host)) throw new Error('column host is no object');
+  if (typeof host !== 'object' || host === null || Array.isArray(host)) {
+    throw new Error(`column host is ${JSON.stringify(host)}, expected an object`);
+  }
   // VectorValue leaves an object of named values here.
   const columns = host as VectorRow;
   const { tdp } = columns;
-  if (tdp !== 'none' && tdp !== 'npt' && tdp !== 'ept') throw new Error(`host.tdp is ${JSON.stringify(tdp)}`);
+  if (tdp !== 'none' && tdp !== 'npt' && tdp !== 'ept') {
+    throw new Error(`column host.tdp is ${JSON.stringify(tdp)}, expected none, npt or ept`);
+  }
   return {
     vendor: tdp === 'npt' ? 'svm' : 'vmx',
     tdp,
     tdpMmu: tdp !== 'none',
-    forcedTdpLevel: number(columns, 'tdp_root_level'),
-    maxTdpLevel: number(columns, 'max_tdp_level'),
+    forcedTdpLevel: number(columns, 'tdp_root_level', 0, 5),
+    maxTdpLevel: number(columns, 'max_tdp_level', 0, 5),
     adBits: isOne(columns, 'ad_bits'),
-    physBits: number(columns, 'host_phys_bits'),
-    maxHugePageLevel: number(columns, 'max_huge_level'),
+    physBits: number(columns, 'host_phys_bits', 32, 52),
+    maxHugePageLevel: number(columns, 'max_huge_level', 1, 3),
     gbPages: isOne(columns, 'host_gbpages'),
     encryptionMask: halves(columns, 'me_mask'),
     encryptionValue: halves(columns, 'me_value'),
     flushOnReuse: false,
     cpuid: {
-      maxPhyAddr: number(row, 'maxphyaddr'),
+      maxPhyAddr: number(row, 'maxphyaddr', 32, 52),
       gbPages: isOne(row, 'guest_gbpages'),
       amd: isOne(row, 'guest_amd'),
       pcid: true,
@@ -148,8 +152,14 @@ function vcpu_of(row: VectorRow): { vcpu: kvm_vcpu; mmu: kvm_mmu } {
   return { vcpu, mmu };
 }
 
+const kinds = ['root_tdp', 'root_shadow', 'nested_walk', 'shadow_npt', 'shadow_ept'] as const;
+
 function initialise(vcpu: kvm_vcpu, row: VectorRow): void {
   const { cr0, cr4, efer } = vcpu.registers;
+  const shadow_paging = vcpu.kvm.vm.host.tdp === 'none';
+  if (shadow_paging !== (row.kind === 'root_shadow')) {
+    throw new Error(`column kind is ${JSON.stringify(row.kind)}, which a host with tdp ${vcpu.kvm.vm.host.tdp} lacks`);
+  }
   switch (row.kind) {
     case 'root_tdp':
     case 'root_shadow':
@@ -160,13 +170,13 @@ function initialise(vcpu: kvm_vcpu, row: VectorRow): void {
       kvm_init_shadow_npt_mmu(vcpu, cr0, cr4, efer, 0);
       return;
     case 'shadow_ept': {
-      const eptp = (number(row, 'eptp_level') - 1) << 3;
+      const eptp = (number(row, 'eptp_level', 4, 5) - 1) << 3;
       const execonly = isOne(row, 'ept_execonly');
-      kvm_init_shadow_ept_mmu(vcpu, execonly, number(row, 'ept_huge_level'), isOne(row, 'ept_ad'), eptp);
+      kvm_init_shadow_ept_mmu(vcpu, execonly, number(row, 'ept_huge_level', 1, 3), isOne(row, 'ept_ad'), eptp);
       return;
     }
     default:
-      throw new Error(`kind ${JSON.stringify(row.kind)} is not known`);
+      throw new Error(`column kind is ${JSON.stringify(row.kind)}, expected one of ${kinds.join(', ')}`);
   }
 }
 
@@ -203,7 +213,13 @@ function child_roles(row: VectorRow): VectorRow {
   const mmu = new kvm_mmu('root_mmu', null);
   mmu.root_role = hex(row, 'mmu_role_base');
   const gaddr = hex(row, 'gaddr');
-  const role = kvm_mmu_page_role_for(mmu, number(row, 'level'), isOne(row, 'direct'), number(row, 'access'), gaddr);
+  const role = kvm_mmu_page_role_for(
+    mmu,
+    number(row, 'level', 1, 5),
+    isOne(row, 'direct'),
+    number(row, 'access', 0, 7),
+    gaddr,
+  );
   return { role: hex32(role), bits: nonZero(kvm_mmu_page_role, role) };
 }
 
@@ -217,7 +233,7 @@ function permission_faults(row: VectorRow): VectorRow {
     cr4_la57: 0,
     efer_lma: 1,
   });
-  registers.rflagsAc = number(row, 'eflags_ac');
+  registers.rflagsAc = number(row, 'eflags_ac', 0, 1);
   registers.pkru = hex(row, 'pkru');
   const host = host_of({ host: permission_host, maxphyaddr: 46, guest_gbpages: 1, guest_amd: 0 });
   const vm = new Vm({ host, memory: new PhysicalMemory(), guestFrames: 0, pageLimit: 0, reads: null });
@@ -228,9 +244,9 @@ function permission_faults(row: VectorRow): VectorRow {
     update_permission_bitmask(mmu, true);
     mmu.pkru_mask = 0;
   }
-  const pte_access = number(row, 'pte_access');
-  const access = number(row, 'access_pfec') + (isOne(row, 'implicit_access') ? PFERR_IMPLICIT_ACCESS : 0);
-  return { errcode: permission_fault(vcpu, mmu, pte_access, number(row, 'pkey'), access) };
+  const pte_access = number(row, 'pte_access', 0, 7);
+  const access = number(row, 'access_pfec', 0, 31) + (isOne(row, 'implicit_access') ? PFERR_IMPLICIT_ACCESS : 0);
+  return { errcode: permission_fault(vcpu, mmu, pte_access, number(row, 'pkey', 0, 15), access) };
 }
 
 /** A host without two-dimensional paging: its root_mmu judges the guest's tables. */

@@ -38,6 +38,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     describe: 'hardware page walks: JSON records in, what came of each out',
     load: async () => (await import('./walk.ts')).walkCommand,
   },
+  roles: {
+    describe: 'role computation: JSON rows of registers in, roles and what follows from them out',
+    load: async () => (await import('./roles.ts')).rolesCommand,
+  },
   decode: {
     describe: 'a role word field by field, under the layout of any era',
     load: async () => (await import('./decode.ts')).decodeCommand,
