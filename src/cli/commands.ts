@@ -30,6 +30,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     describe: 'when is which role word used: function, field, why, and how often in a replay',
     load: async () => (await import('./uses.ts')).usesCommand,
   },
+  report: {
+    describe: 'replay workloads under all eras and MMU kinds into one page with charts, reasons, roles and links',
+    load: async () => (await import('./report.ts')).reportCommand,
+  },
   conform: {
     describe: 'run vectors from real kernel code and hardware walks against the port or walker they name',
     load: async () => (await import('./conform.ts')).conformCommand,

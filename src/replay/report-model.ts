@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { eras as ports } from '../../snapshots/index.ts';
-import type { Era } from '../era.ts';
 import { loadFacts, resolveEras } from '../facts/index.ts';
 import type { Workload } from '../workload/ops.ts';
 import type { Purpose } from './compare.ts';
 import type { HostOptions } from './host.ts';
 import { isAvailable, type ReplayRecord, type ReplayResult } from './record.ts';
 import { type ReportEra, reportEra } from './report-eras.ts';
-import { type RoleMap, roleMap } from './report-roles.ts';
+import { type ReportPort, type RoleMap, roleMap } from './report-roles.ts';
 import { type MmuSection, mmuSection } from './report-section.ts';
 import { modeName, replay } from './run.ts';
 
@@ -70,7 +69,7 @@ export function gatherReport(workloads: readonly Workload[], { eras: expression,
 
 /** Replays to report; `results` of a run are by MMU kind in the order of `mmus`, then by era in the order of `eras`. */
 export interface ReportParts {
-  readonly eras: readonly Era[];
+  readonly eras: readonly ReportPort[];
   readonly told: readonly ReportEra[];
   readonly mmus: readonly ReportMmu[];
   readonly runs: readonly {
@@ -112,7 +111,10 @@ export function reportMmu(host: HostOptions): ReportMmu {
   return { mode: modeName(host), label: name + how };
 }
 
-function summaryOf(eras: readonly Era[], results: readonly (readonly ReplayResult[])[]): WorkloadReport['summary'] {
+function summaryOf(
+  eras: readonly ReportPort[],
+  results: readonly (readonly ReplayResult[])[],
+): WorkloadReport['summary'] {
   const previousOf = new Map(loadFacts().eras.map(({ id, previous }) => [id, previous]));
   return eras.map(({ id }, row) => ({
     era: id,
@@ -145,7 +147,7 @@ function ancestor(
 function mapsOf(
   purpose: Purpose,
   mode: string,
-  eras: readonly Era[],
+  eras: readonly ReportPort[],
   runs: ReportParts['runs'],
   index: number,
 ): RoleMap[] {

@@ -5,6 +5,9 @@ import { baseFacts, extendedFacts, type RoleFact } from '../role/meaning.ts';
 import type { Purpose } from './compare.ts';
 import type { ReplayRecord, RoleValue } from './record.ts';
 
+/** What a report asks of a port. */
+export type ReportPort = Pick<Era, 'id' | 'layouts' | 'roleWords'>;
+
 /** One role word, decoded with its era's own layout. */
 export interface DecodedWord {
   /** Kernel name: `mmu_role`, `cpu_role` … */
@@ -52,7 +55,7 @@ export interface RoleMap {
 }
 
 /** The role words in force at guest entry: one line for each set of words, most entries first. */
-export function rolesInForce(era: Era, { entryStates }: ReplayRecord): Omit<RolesInForce, 'eras'>[] {
+export function rolesInForce(era: ReportPort, { entryStates }: ReplayRecord): Omit<RolesInForce, 'eras'>[] {
   const groups = new Map<string, Omit<RolesInForce, 'eras'> & { entries: number; phases: string[] }>();
   for (const { mmu, roles, guestLevels, hostLevels, entries, phase } of entryStates) {
     const words = roles.map((role, index) => decodeWord(era, index, role));
@@ -72,7 +75,7 @@ export function roleHex({ base, extended }: RoleValue): string {
   return extended === null || extended === 0 ? `0x${low}` : `0x${(extended >>> 0).toString(16)}${hex32(base)}`;
 }
 
-function decodeWord(era: Era, index: number, role: RoleValue): DecodedWord {
+function decodeWord(era: ReportPort, index: number, role: RoleValue): DecodedWord {
   const { page, extended } = era.layouts;
   const base = decode(page, role.base);
   const ext = role.extended === null || extended === null ? null : decode(extended, role.extended);
@@ -90,7 +93,7 @@ function decodeWord(era: Era, index: number, role: RoleValue): DecodedWord {
   };
 }
 
-function purposeOf({ roleWords }: Era, index: number): DecodedWord['purpose'] {
+function purposeOf({ roleWords }: ReportPort, index: number): DecodedWord['purpose'] {
   if (roleWords.length === 1) return 'both';
   return index === 0 ? 'guest walk' : 'tables';
 }
@@ -106,7 +109,7 @@ interface MapColumn {
 /** The map of one workload under one MMU kind; undefined when no era has a word of its own for the purpose. */
 export function roleMap(
   purpose: Purpose,
-  ran: readonly { readonly era: Era; readonly record: ReplayRecord }[],
+  ran: readonly { readonly era: ReportPort; readonly record: ReplayRecord }[],
 ): Pick<RoleMap, 'columns' | 'rows'> | undefined {
   const columns = ran.flatMap(({ era, record }) => mapColumn(purpose, era, record) ?? []);
   if (columns.length === 0) return undefined;
@@ -120,7 +123,7 @@ export function roleMap(
   };
 }
 
-function mapColumn(purpose: Purpose, era: Era, record: ReplayRecord): MapColumn | undefined {
+function mapColumn(purpose: Purpose, era: ReportPort, record: ReplayRecord): MapColumn | undefined {
   if (purpose === 'guest walk' && era.roleWords.length === 1) return undefined;
   const index = purpose === 'guest walk' ? 0 : era.roleWords.length - 1;
   const role = mostOften(record, index);

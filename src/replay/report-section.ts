@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import type { Era } from '../era.ts';
 import { type Figure, figuresOf } from './figures.ts';
 import { isAvailable, type ReplayRecord, type ReplayResult } from './record.ts';
 import type { ReportMmu } from './report-model.ts';
-import { type RolesInForce, rolesInForce } from './report-roles.ts';
+import { type ReportPort, type RolesInForce, rolesInForce } from './report-roles.ts';
 
 /** A counter with its value in each era of the section. */
 export interface CounterRow {
@@ -70,7 +69,7 @@ export interface MmuSection {
 }
 
 /** Gathers one workload under one MMU kind from its replays. */
-export function mmuSection(mmu: ReportMmu, eras: readonly Era[], results: readonly ReplayResult[]): MmuSection {
+export function mmuSection(mmu: ReportMmu, eras: readonly ReportPort[], results: readonly ReplayResult[]): MmuSection {
   const records = results.filter(isAvailable);
   return {
     mmu,
@@ -175,22 +174,16 @@ function phasesOf(records: readonly ReplayRecord[]): PhaseRow[] {
   }));
 }
 
+/** The figures of walk cost, and the sum of the entries read in all dimensions. */
 function costOf(records: readonly ReplayRecord[]): CounterRow[] {
-  const pick = (name: keyof ReplayRecord['total']['cost']): CounterRow => ({
+  const columns = records.map(({ total }) => figuresOf(total).filter(({ group }) => group === 'walk cost'));
+  const rows = (columns[0] ?? []).map(({ name }, row) => ({
     name,
-    values: records.map(({ total }) => total.cost[name]),
-  });
-  const dimensions = [pick('reads_guest'), pick('reads_nested'), pick('reads_shadow')];
-  const sum = records.map((_, era) => dimensions.reduce((total, { values }) => total + values[era]!, 0));
-  return [
-    pick('accesses'),
-    pick('tlb_misses'),
-    pick('walks'),
-    ...dimensions,
-    { name: 'reads', values: sum },
-    pick('tlb_flushes'),
-    pick('tlb_flushes_address'),
-  ];
+    values: columns.map((figures) => figures[row]!.value),
+  }));
+  const reads = rows.filter(({ name }) => name.startsWith('reads_'));
+  const sum = records.map((_, era) => reads.reduce((total, { values }) => total + values[era]!, 0));
+  return records.length === 0 ? [] : [...rows, { name: 'reads of all dimensions', values: sum }];
 }
 
 /** Faults of one phase that differ in their address alone are one line. */

@@ -1,16 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { type Cell, textTable } from './table.ts';
 
-/** A report as data: what every face of it shows, in order. */
+/**
+ * A report as data: what every face of it shows, in order. Strings are Markdown; text from outside goes through
+ * `escaped` or `code`, so that it can be nothing but text.
+ */
 export type Block =
-  | { readonly kind: 'heading'; readonly level: 1 | 2 | 3; readonly text: string }
+  | { readonly kind: 'heading'; readonly level: HeadingLevel; readonly text: string }
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'list'; readonly items: readonly string[] }
   | { readonly kind: 'table'; readonly head: readonly string[]; readonly rows: readonly (readonly Cell[])[] }
   /** A chart by file name, with what it shows in words for those who cannot see it. */
-  | { readonly kind: 'chart'; readonly file: string; readonly caption: string };
+  | { readonly kind: 'chart'; readonly file: string; readonly caption: string }
+  /** A page of our own that is Markdown already. */
+  | { readonly kind: 'markdown'; readonly markdown: string }
+  /** Blocks that a reader opens when they matter. */
+  | { readonly kind: 'details'; readonly summary: string; readonly blocks: readonly Block[] };
 
-export const heading = (level: 1 | 2 | 3, text: string): Block => ({ kind: 'heading', level, text });
+export type HeadingLevel = 1 | 2 | 3 | 4;
+
+export const heading = (level: HeadingLevel, text: string): Block => ({ kind: 'heading', level, text });
 export const text = (value: string): Block => ({ kind: 'text', text: value });
 export const list = (items: readonly string[]): Block => ({ kind: 'list', items });
 export const table = (head: readonly string[], rows: readonly (readonly Cell[])[]): Block => ({
@@ -19,6 +28,33 @@ export const table = (head: readonly string[], rows: readonly (readonly Cell[])[
   rows,
 });
 export const chart = (file: string, caption: string): Block => ({ kind: 'chart', file, caption });
+export const markdown = (value: string): Block => ({ kind: 'markdown', markdown: value });
+export const details = (summary: string, blocks: readonly Block[]): Block => ({ kind: 'details', summary, blocks });
+
+/** Text from outside as Markdown that says exactly this text: no markup, no HTML, no line breaks. */
+export const escaped = (value: string): string =>
+  oneLine(value)
+    .replace(/[\\`*_{}[\]<>#|~!&]/g, '\\$&')
+    // GitHub links bare addresses; a zero-width joiner would be invisible in searches, so the scheme is taken apart.
+    .replace(/\b(https?|ftp):\/\//gi, '$1:\\/\\/')
+    .replace(
+      /^(\s*)([-+=]|\d+[.)])/,
+      (_, space: string, mark: string) => `${space}${mark.slice(0, -1)}\\${mark.at(-1)}`,
+    );
+
+/** Text from outside as a code span, whatever backticks it holds. */
+export function code(value: string): string {
+  const content = oneLine(value);
+  if (content.trim() === '') return '';
+  const longest = Math.max(0, ...(content.match(/`+/g) ?? []).map((run) => run.length));
+  const fence = '`'.repeat(longest + 1);
+  return longest === 0 ? `${fence}${content}${fence}` : `${fence} ${content} ${fence}`;
+}
+
+// Control characters have no business in a report; a terminal would obey them.
+const oneLine = (value: string): string =>
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is replaced
+  value.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ');
 
 /** For terminals and pipes. Markdown links are shown as text and address. */
 export function renderText(blocks: readonly Block[]): string {
@@ -40,15 +76,20 @@ function blockText(block: Block): string {
       return block.items.map((item) => `- ${plain(item)}`).join('\n');
     case 'table':
       return textTable(
-        block.head,
+        block.head.map(plain),
         block.rows.map((row) => row.map((cell) => (typeof cell === 'string' ? plain(cell) : cell))),
       );
     case 'chart':
-      return `${block.caption}: ${block.file}`;
+      return `${plain(block.caption)}: ${block.file}`;
+    case 'markdown':
+      return block.markdown.trimEnd();
+    case 'details':
+      return [plain(block.summary), ...block.blocks.map(blockText)].join('\n\n');
   }
 }
 
-function blockMarkdown(block: Block): string {
+/** One block as Markdown. */
+export function blockMarkdown(block: Block): string {
   switch (block.kind) {
     case 'heading':
       return `${'#'.repeat(block.level)} ${block.text}`;
@@ -60,25 +101,56 @@ function blockMarkdown(block: Block): string {
       return markdownTable(block.head, block.rows);
     case 'chart':
       return `![${block.caption}](${block.file})`;
+    case 'markdown':
+      return block.markdown.trimEnd();
+    case 'details': {
+      // The empty lines let GitHub read what is inside as Markdown; a summary is HTML already.
+      const inner = block.blocks.map(blockMarkdown).join('\n\n');
+      return `<details>\n<summary>${htmlText(plain(block.summary))}</summary>\n\n${inner}\n\n</details>`;
+    }
   }
 }
 
 function markdownTable(head: readonly string[], rows: readonly (readonly Cell[])[]): string {
   const line = (cells: readonly Cell[]) => `| ${cells.map(escapeCell).join(' | ')} |`;
-  const numeric = head.map((_, column) => rows.length > 0 && rows.every((row) => typeof row[column] === 'number'));
   return [
     line(head),
-    `|${numeric.map((isNumber) => (isNumber ? ' ---: |' : ' --- |')).join('')}`,
+    `|${numericColumns(head, rows)
+      .map((yes) => (yes ? ' ---: |' : ' --- |'))
+      .join('')}`,
     ...rows.map(line),
   ].join('\n');
 }
 
-const escapeCell = (cell: Cell): string => String(cell).replaceAll('|', '\\|').replaceAll('\n', ' ');
+/** Columns that hold numbers alone, which are set to the right. */
+export const numericColumns = (head: readonly string[], rows: readonly (readonly Cell[])[]): boolean[] =>
+  head.map((_, column) => rows.length > 0 && rows.every((row) => typeof row[column] === 'number'));
 
-/** Without Markdown's marks for code and strong text; links become "text <address>". */
-function plain(markdown: string): string {
-  return markdown
-    .replace(/\[([^\]]+)\]\(([^)]+)\)/g, '$1 <$2>')
-    .replace(/\*\*([^*]+)\*\*/g, '$1')
-    .replace(/`([^`]+)`/g, '$1');
+/** A bar ends a cell even inside a code span; one that is escaped already stays as it is. */
+const escapeCell = (cell: Cell): string => String(cell).replace(/\\?\|/g, '\\|').replaceAll('\n', ' ');
+
+/** Text as it stands in HTML, attribute values included. */
+export const htmlText = (value: string): string =>
+  value.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
+
+/** Escape, code span, link, strong text: whatever starts first is read first, as Markdown has it. */
+const marks = /\\([!-/:-@[-`{-~])|(?<!`)(`+)(?!`)(.*?[^`])\2(?!`)|\[((?:\\.|[^\]\\])+)\]\((#?)([^)]+)\)|\*\*(.+?)\*\*/g;
+
+/** Without Markdown's marks for code, strong text and escapes; links become "text <address>", inner ones the text. */
+export function plain(markdown: string): string {
+  return markdown.replace(marks, (...found: (string | undefined)[]) => {
+    const [, literal, , span, title, inner, url, strong] = found;
+    if (literal !== undefined) return literal;
+    if (span !== undefined) return span.replace(/^ (.*) $/, '$1');
+    if (strong !== undefined) return plain(strong);
+    return inner === '#' ? plain(title!) : `${plain(title!)} <${url}>`;
+  });
 }
+
+/** The anchor that GitHub, and our own page, give a heading. */
+export const anchorOf = (heading: string): string =>
+  plain(heading)
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+    .trim()
+    .replace(/\s/g, '-');

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import { join } from 'node:path';
+import type { HostOptions } from '../replay/host.ts';
+import { gatherReport } from '../replay/report-model.ts';
+import { bundledWorkloads, loadWorkload } from '../workload/bundled.ts';
+import type { Command } from './commands.ts';
+import { exit } from './exit.ts';
+import { checkReportFolder, writeReportFolder } from './report-folder.ts';
+
+const nptLegacy = { kind: 'npt', implementation: 'legacy' } as const;
+const nptTdpMmu = { kind: 'npt', implementation: 'tdp-mmu' } as const;
+
+/** MMU kinds by what the user calls them. `npt` is both implementations, which differ most there. */
+const kinds: Readonly<Record<string, readonly Omit<HostOptions, 'vendor'>[]>> = {
+  shadow: [{ kind: 'shadow', implementation: null }],
+  npt: [nptLegacy, nptTdpMmu],
+  'npt-legacy': [nptLegacy],
+  'npt-tdp-mmu': [nptTdpMmu],
+  ept: [{ kind: 'ept', implementation: null }],
+  'ept-legacy': [{ kind: 'ept', implementation: 'legacy' }],
+  'ept-tdp-mmu': [{ kind: 'ept', implementation: 'tdp-mmu' }],
+};
+
+/** `mmu-eras report`: a folder with one page that shows workloads under all eras and MMU kinds. */
+export const reportCommand: Command = {
+  usage: 'report <workloads..>',
+  build: (yargs) =>
+    yargs
+      .positional('workloads', {
+        type: 'string',
+        array: true,
+        demandOption: true,
+        describe: 'bundled names, .ops or .jsonl files, gen:name?option=value, or all for every bundled one',
+      })
+      .option('output', {
+        alias: 'o',
+        type: 'string',
+        demandOption: true,
+        requiresArg: true,
+        describe: 'folder for index.html, report.md, report.json and charts/',
+      })
+      .option('eras', { type: 'string', default: 'all', describe: 'ids, commits, releases, ranges, or all' })
+      .option('mmu', {
+        choices: Object.keys(kinds),
+        array: true,
+        default: ['shadow', 'npt', 'ept'],
+        describe: 'MMU kinds; npt is the legacy MMU and the TDP MMU, ept the default of each kernel',
+      })
+      .option('vendor', {
+        choices: ['svm', 'vmx'] as const,
+        default: 'svm',
+        describe: 'vendor module under shadow paging',
+      })
+      .example('mmu-eras report wp-toggle cr3-switch -o out', 'two workloads, every era, every MMU kind')
+      .example('mmu-eras report all -o out --eras 5.17..6.4 --mmu npt', 'every bundled workload, fewer columns'),
+  async run(args) {
+    const folder = String(args.output);
+    checkReportFolder(folder);
+    const workloads = workloadNames(args.workloads as readonly string[]).map(loadWorkload);
+    const vendor = args.vendor as HostOptions['vendor'];
+    const chosen = new Set((args.mmu as readonly string[]).flatMap((name) => kinds[name]!));
+    const hosts = [...chosen].map((host) => ({ ...host, vendor }));
+    const model = gatherReport(workloads, { eras: String(args.eras), hosts });
+    const { reportFiles } = await import('../report/bundle.ts');
+    writeReportFolder(folder, await reportFiles(model));
+    process.stdout.write(`${join(folder, 'index.html')}\n`);
+    return exit.ok;
+  },
+};
+
+/** Each workload once, in the order given. */
+const workloadNames = (given: readonly string[]): string[] => [
+  ...new Set(given.flatMap((name) => (name === 'all' ? bundledWorkloads().map((each) => each.name) : [name]))),
+];

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import type { ReportModel, SummaryCell, WorkloadReport } from '../replay/report-model.ts';
+import type { ReportCharts } from './charts.ts';
+import { anchorOf, type Block, chart, code, details, escaped, heading, list, table, text } from './document.ts';
+import { eraLabel, eraName } from './era-label.ts';
+import { eraBlocks } from './report-eras.ts';
+import { sectionBlocks } from './report-section.ts';
+import type { Cell } from './table.ts';
+
+/** A report as a document: overview, workloads, role bits, eras. */
+export function reportDocument(model: ReportModel, charts: ReportCharts): Block[] {
+  return [
+    heading(1, 'KVM MMU roles and roots'),
+    text(introduction(model)),
+    ...(model.workloads.length > 1 ? overviewBlocks(model) : []),
+    heading(2, 'How to read this'),
+    list(legend(model)),
+    ...model.workloads.flatMap((workload, index) => workloadBlocks(model, workload, charts, index)),
+    ...roleMapBlocks(model, charts),
+    ...eraBlocks(model.eras),
+  ];
+}
+
+function introduction({ eras, workloads, mmus }: ReportModel): string {
+  const names = workloads.map(({ name }) => `[${escaped(name)}](#${anchorOf(workloadTitle(name))})`).join(', ');
+  const ran = eras.filter(({ replayed }) => replayed).map(({ id }) => eraName(eras, id));
+  return [
+    `One guest workload after the other, replayed under the MMU role code of ${ran.length} ${ran.length === 1 ? 'kernel' : 'kernels'}`,
+    `(${ran.join(', ')}) with ${mmus.map(({ label }) => label).join('; ')}.`,
+    `Workloads: ${names}.`,
+  ].join(' ');
+}
+
+function legend({ eras }: ReportModel): string[] {
+  const untold = eras.filter(({ replayed }) => !replayed).map(({ id }) => eraName(eras, id));
+  const proposed = eras.filter(({ status }) => status === 'proposed');
+  return [
+    '**Root loads** count `kvm_mmu_load`: the current root was invalid at guest entry, so a root was built or found. **Full unloads** count the times at which every root of `root_mmu` was freed at once.',
+    'A summary cell reads *root loads / full unloads*. It is **bold** where a figure differs from that of the era which this one follows.',
+    'Rows name the eras that agree in all of the row. Line numbers are those of the workload.',
+    '*Because of* names the register bits, or the other cause, that the function looked at.',
+    'Fields of a role that are not listed are 0; `ext.` marks the extended half. Each word is read with the layout of its own era.',
+    'Walk cost is counted in table entries that hardware reads. These are counts, not cycles.',
+    ...proposed.map(
+      ({ id }) => `${code(id)} is a proposed series that was never merged: no kernel ever behaved like this.`,
+    ),
+    ...(untold.length > 0 ? [`Told below but not replayed, for want of a port: ${untold.join(', ')}.`] : []),
+  ];
+}
+
+const workloadTitle = (name: string): string => `Workload ${escaped(name)}`;
+
+function overviewBlocks({ eras, mmus, workloads }: ReportModel): Block[] {
+  const columns = workloads[0]!.summary.map(({ era }) => era);
+  const rows = workloads.flatMap(({ name, summary }) =>
+    mmus.map(({ label }, mmu) => [
+      `[${escaped(name)}](#${anchorOf(workloadTitle(name))})`,
+      label,
+      ...summary.map(({ cells }) => summaryText(cells[mmu]!)),
+    ]),
+  );
+  return [
+    heading(2, 'Overview'),
+    text('Root loads / full unloads.'),
+    table(['workload', 'MMU', ...columns.map((era) => eraLabel(eras, era))], rows),
+  ];
+}
+
+function summaryText(cell: SummaryCell): Cell {
+  if ('unavailable' in cell) return 'not in this era';
+  const figures = `${cell.loads} / ${cell.unloads}`;
+  return cell.changed ? `**${figures}**` : figures;
+}
+
+function workloadBlocks(model: ReportModel, workload: WorkloadReport, charts: ReportCharts, index: number): Block[] {
+  const { eras, mmus } = model;
+  const { name, title, summary, sections } = workload;
+  const matrix = table(
+    ['era', ...mmus.map(({ label }) => label)],
+    summary.map(({ era, cells }) => [eraName(eras, era), ...cells.map(summaryText)]),
+  );
+  const pictures = [charts.rootLoads[index], charts.walkCost[index]].filter((picture) => picture !== undefined);
+  return [
+    heading(2, workloadTitle(name)),
+    ...(title === '' ? [] : [text(escaped(title))]),
+    text('Root loads / full unloads:'),
+    matrix,
+    ...pictures.map(({ file, caption }) => chart(file, escaped(caption))),
+    ...sections.flatMap((section) => sectionBlocks(eras, name, section)),
+  ];
+}
+
+function roleMapBlocks({ roleMaps }: ReportModel, { roleMaps: pictures }: ReportCharts): Block[] {
+  if (roleMaps.length === 0) return [];
+  return [
+    heading(2, 'Role bits'),
+    text(
+      'The role word that was in force at most guest entries, field by field. Names are the newest ones; where an era has an older name, its cell says which, and whether the meaning was the opposite.',
+    ),
+    ...pictures.map(({ file, caption }) => details(escaped(caption), [chart(file, escaped(caption))])),
+  ];
+}
