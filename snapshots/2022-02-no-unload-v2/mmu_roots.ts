@@ -362,9 +362,11 @@ function cached_root_find_without_current(kvm: kvm, mmu: kvm_mmu, new_pgd: numbe
   let i = 0;
   while (i < KVM_MMU_NUM_PREV_ROOTS && !is_root_usable(kvm, mmu.prev_roots[i]!, new_pgd, new_role)) i++;
   if (i === KVM_MMU_NUM_PREV_ROOTS) return false;
+  const vacated = mmu.root;
   mmu.root = mmu.prev_roots[i]!;
+  mmu.prev_roots[i] = vacated;
   for (; i < KVM_MMU_NUM_PREV_ROOTS - 1; i++) mmu.prev_roots[i] = mmu.prev_roots[i + 1]!;
-  // Only the hpa of the last entry is invalidated; its pgd stays.
+  // Only the hpa of the last entry is invalidated; the pgd of what was there stays.
   mmu.prev_roots[i] = { pgd: mmu.prev_roots[i]!.pgd, hpa: INVALID_PAGE };
   return true;
 }
