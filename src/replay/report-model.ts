@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { eras as ports } from '../../snapshots/index.ts';
+import { UserError } from '../errors.ts';
 import { loadFacts, resolveEras } from '../facts/index.ts';
 import type { Workload } from '../workload/ops.ts';
 import type { Purpose } from './compare.ts';
@@ -50,6 +51,14 @@ export interface ReportOptions {
 export function gatherReport(workloads: readonly Workload[], { eras: expression, hosts }: ReportOptions): ReportModel {
   const records = resolveEras(expression);
   const eras = records.flatMap(({ id }) => ports.find((port) => port.id === id) ?? []);
+  if (eras.length === 0) {
+    throw new UserError({
+      place: `--eras ${expression}`,
+      found: `no port of ${records.map(({ id }) => id).join(', ')}`,
+      expected: 'at least one era that can be replayed',
+      suggestion: '--eras all',
+    });
+  }
   return buildReport({
     eras,
     told: records.map((record) =>

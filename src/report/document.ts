@@ -34,8 +34,10 @@ export const details = (summary: string, blocks: readonly Block[]): Block => ({ 
 /** Text from outside as Markdown that says exactly this text: no markup, no HTML, no line breaks. */
 export const escaped = (value: string): string =>
   oneLine(value)
-    .replace(/[\\`*_{}[\]<>#|~!&]/g, '\\$&')
-    // GitHub links bare addresses; a zero-width joiner would be invisible in searches, so the scheme is taken apart.
+    .replace(/[\\`*{}[\]<>#|~!&]/g, '\\$&')
+    // Between letters an underscore is one, and identifiers stay readable.
+    .replace(/(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])/g, '\\_')
+    // GitHub makes links of bare addresses.
     .replace(/\b(https?|ftp):\/\//gi, '$1:\\/\\/')
     .replace(
       /^(\s*)([-+=]|\d+[.)])/,

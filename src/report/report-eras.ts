@@ -21,16 +21,13 @@ function row(eras: readonly ReportEra[], era: ReportEra): string[] {
     `**${escaped(eraName(eras, era.id))}**`,
     era.revision === null ? 'a series of mails' : code(era.revision),
     linkList(era.source),
-    dateText(era),
+    era.date ?? '',
     era.releases.length === 0 ? 'none' : era.releases.join(', '),
     linkList(era.threads),
     linkList(era.diff),
     escaped(era.summary),
   ];
 }
-
-const dateText = ({ date, dateBasis }: ReportEra): string =>
-  date === null ? '' : `${date}${dateBasis === null ? '' : ` (${escaped(dateBasis)})`}`;
 
 const linkList = (links: readonly Link[]): string =>
   links.map(({ title, url }) => `[${escaped(title)}](${url})`).join(', ');
@@ -42,6 +39,7 @@ function storyBlocks(era: ReportEra): Block[] {
   return [
     list([
       `${era.status === 'proposed' ? 'Proposed, never merged' : 'Merged'}${era.author === null ? '' : `; author ${escaped(era.author)}`}`,
+      ...(era.date === null ? [] : [`${era.date}${era.dateBasis === null ? '' : `: ${escaped(era.dateBasis)}`}`]),
       escaped(era.releaseNote),
       `Layout ${era.layout}: ${escaped(era.layoutWhen)}`,
       ...(era.previous === null ? [] : [`Follows ${code(era.previous)}`]),

@@ -115,7 +115,7 @@ function roleBlocks(eras: Eras, { roles }: MmuSection): Block[] {
   if (rows.length === 0) return [];
   const sorted = [...rows].sort((a, b) => Number(b[0]) - Number(a[0]));
   const head = ['entries', 'eras', 'MMU', 'role words, fields that are not 0', 'levels guest / host', 'phases'];
-  return [details('Roles in force at guest entry', capped(head, sorted))];
+  return [heading(4, 'Roles in force at guest entry'), ...capped(head, sorted)];
 }
 
 const levels = ({ guestLevels, hostLevels }: RolesInForce): string => `${guestLevels} / ${hostLevels}`;
@@ -137,7 +137,8 @@ function costBlocks(eras: Eras, section: MmuSection): Block[] {
     heading(4, 'Walk cost'),
     table(
       ['counter', ...columnsOf(eras, section)],
-      rows.map(({ name, values }) => [code(name), ...values]),
+      // Names of more than one word are words, not counters.
+      rows.map(({ name, values }) => [name.includes(' ') ? name : code(name), ...values]),
     ),
   ];
 }

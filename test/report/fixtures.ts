@@ -67,7 +67,7 @@ export const counts = ({ kvm, cost }: Figures = {}): Counts => ({
 });
 
 /** What a test says about one replay. */
-export interface Replayed extends Partial<Omit<ReplayRecord, 'total' | 'phases'>> {
+export interface Replayed extends Partial<Omit<ReplayRecord, 'total'>> {
   readonly figures?: Figures;
 }
 
