@@ -66,6 +66,9 @@ const ____is_cr4_la57 = ({ cr4 }: kvm_mmu_role_regs): boolean => (cr4 & CR4.LA57
 const ____is_efer_nx = ({ efer }: kvm_mmu_role_regs): boolean => (efer & EFER.NXE) !== 0;
 const ____is_efer_lma = ({ efer }: kvm_mmu_role_regs): boolean => (efer & EFER.LMA) !== 0;
 
+/** 7a458f0e1ba1 x86.h mmu_is_nested: L2 runs on nested paging. */
+export const mmu_is_nested = (vcpu: kvm_vcpu): boolean => vcpu.walk_mmu === vcpu.nested_mmu;
+
 /** 7a458f0e1ba1 mmu.c:237 vcpu_to_role_regs: the registers as they are now, L2's while L2 runs. */
 function vcpu_to_role_regs({ registers }: kvm_vcpu): kvm_mmu_role_regs {
   return { cr0: registers.cr0, cr4: registers.cr4, efer: registers.efer };
@@ -362,9 +365,6 @@ function init_kvm_nested_mmu(vcpu: kvm_vcpu, regs: kvm_mmu_role_regs): void {
   else g_context.gva_to_gpa = 'paging32_gva_to_gpa';
   reset_guest_paging_metadata(vcpu, g_context);
 }
-
-/** 7a458f0e1ba1 x86.h mmu_is_nested: L2 runs on nested paging. */
-export const mmu_is_nested = (vcpu: kvm_vcpu): boolean => vcpu.walk_mmu === vcpu.nested_mmu;
 
 /** 7a458f0e1ba1 mmu.c:5040 kvm_init_mmu: brings roles and what follows from them in line with the registers. */
 export const kvm_init_mmu = probe(

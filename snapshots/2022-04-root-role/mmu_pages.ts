@@ -10,6 +10,7 @@ import { get, set } from '../../src/role/layout.ts';
 import { CR4 } from '../../src/sim/registers.ts';
 import { NO_PAGE } from '../../src/sim/shadow-pages.ts';
 import { clearPath, collectUnsync, markParentsUnsync } from '../../src/sim/unsync-walk.ts';
+import { kvm_mmu_page_role_for } from './calc.ts';
 import { sync_page } from './mmu_fault.ts';
 import {
   drop_spte,
@@ -22,7 +23,7 @@ import {
   mmu_spte_clear_no_track,
   mmu_spte_set,
 } from './mmu_rmap.ts';
-import { direct_map, kvm_mmu_page_role, root_role } from './role.ts';
+import { direct_map, kvm_mmu_page_role } from './role.ts';
 import {
   is_large_pte,
   is_last_spte,
@@ -174,13 +175,7 @@ export function kvm_mmu_get_page(
   const { pages, counters } = kvm.vm;
   const direct_mmu = direct_map(mmu, 'kvm_mmu_get_page') !== 0;
   const invalid_list: number[] = [];
-  let role = root_role.word(mmu, 'kvm_mmu_get_page');
-  role = set(role, at.level, level);
-  role = set(role, at.direct, direct ? 1 : 0);
-  role = set(role, at.access, access);
-  if (get(role, at.has_4_byte_gpte) !== 0) {
-    role = set(role, at.quadrant, Math.floor(gaddr / 2 ** (12 + 9 * level)) & ((1 << level) - 1));
-  }
+  const role = kvm_mmu_page_role_for(mmu, level, direct, access, gaddr);
   let sp = NO_PAGE;
   for (let found = pages.firstOf(gfn); found !== NO_PAGE; found = pages.nextOf(found)) {
     if (is_obsolete_sp(kvm, found)) continue;

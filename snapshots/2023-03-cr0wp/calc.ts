@@ -66,23 +66,12 @@ const ____is_cr4_la57 = ({ cr4 }: kvm_mmu_role_regs): boolean => (cr4 & CR4.LA57
 const ____is_efer_nx = ({ efer }: kvm_mmu_role_regs): boolean => (efer & EFER.NXE) !== 0;
 const ____is_efer_lma = ({ efer }: kvm_mmu_role_regs): boolean => (efer & EFER.LMA) !== 0;
 
+/** 01b31714bd90 x86.h mmu_is_nested: L2 runs on nested paging. */
+export const mmu_is_nested = (vcpu: kvm_vcpu): boolean => vcpu.walk_mmu === vcpu.nested_mmu;
+
 /** 01b31714bd90 mmu.c:234 vcpu_to_role_regs: the registers as they are now, L2's while L2 runs. */
 function vcpu_to_role_regs({ registers }: kvm_vcpu): kvm_mmu_role_regs {
   return { cr0: registers.cr0, cr4: registers.cr4, efer: registers.efer };
-}
-
-/**
- * 01b31714bd90 mmu.c:2237 kvm_mmu_child_role
- * The role of the table that entry `index` of a page of role `parent_role` leads to: the parent's, one level down. A
- * page for a table of 4-byte entries covers half of what the table maps, so two neighbouring entries lead to its halves.
- */
-export function kvm_mmu_child_role(parent_role: number, index: number, direct: boolean, access: number): number {
-  let role = set(parent_role, base.level, get(parent_role, base.level) - 1);
-  role = set(role, base.access, access);
-  role = set(role, base.direct, direct ? 1 : 0);
-  role = set(role, base.passthrough, 0);
-  if (get(role, base.has_4_byte_gpte)) role = set(role, base.quadrant, index & 1);
-  return role;
 }
 
 /** 01b31714bd90 mmu.c:4468 nonpaging_init_context */
@@ -327,9 +316,6 @@ function init_kvm_nested_mmu(vcpu: kvm_vcpu, new_mode: kvm_cpu_role): void {
   else g_context.gva_to_gpa = 'paging32_gva_to_gpa';
   reset_guest_paging_metadata(vcpu, g_context);
 }
-
-/** 01b31714bd90 x86.h mmu_is_nested: L2 runs on nested paging. */
-export const mmu_is_nested = (vcpu: kvm_vcpu): boolean => vcpu.walk_mmu === vcpu.nested_mmu;
 
 /** 01b31714bd90 mmu.c:5356 kvm_init_mmu: brings roles and what follows from them in line with the registers. */
 export const kvm_init_mmu = probe(

@@ -7,15 +7,11 @@ import type { Host, U64 } from '../../src/sim/host.ts';
 import { PhysicalMemory } from '../../src/sim/memory.ts';
 import { CR0, CR4, EFER, Registers } from '../../src/sim/registers.ts';
 import { Vm } from '../../src/sim/vm.ts';
-import {
-  kvm_init_mmu,
-  kvm_init_shadow_ept_mmu,
-  kvm_init_shadow_npt_mmu,
-  kvm_mmu_child_role,
-  permission_fault,
-} from './calc.ts';
+import { kvm_init_mmu, kvm_init_shadow_ept_mmu, kvm_init_shadow_npt_mmu, permission_fault } from './calc.ts';
 import { PFERR_IMPLICIT_ACCESS, update_permission_bitmask } from './masks.ts';
+import { kvm_mmu_child_role } from './mmu_pages.ts';
 import { cpu_role, kvm_mmu_extended_role, kvm_mmu_page_role, root_role } from './role.ts';
+import { sptep_of } from './spte.ts';
 import { kvm, type kvm_cpu_role, type kvm_mmu, kvm_vcpu, type rsvd_bits_validate } from './types.ts';
 
 /** A column as a whole number in a range; throws when it is none. */
@@ -210,8 +206,11 @@ function roles(row: VectorRow): VectorRow {
 
 /** Section `child-roles`: the role of the table below an entry of a page. */
 function child_roles(row: VectorRow): VectorRow {
-  const [parent, index] = [hex(row, 'parent_role'), number(row, 'spte_index', 0, 511)];
-  const role = kvm_mmu_child_role(parent, index, isOne(row, 'direct'), number(row, 'access', 0, 7));
+  const host = host_of({ host: shadow_paging_host, maxphyaddr: 46, guest_gbpages: 1, guest_amd: 0 });
+  const vm = new Vm({ host, memory: new PhysicalMemory(), guestFrames: 0, pageLimit: 1, reads: null });
+  const parent = vm.pages.create(0, hex(row, 'parent_role'));
+  const sptep = sptep_of(parent, number(row, 'spte_index', 0, 511));
+  const role = kvm_mmu_child_role(new kvm(vm), sptep, isOne(row, 'direct'), number(row, 'access', 0, 7));
   return { role: hex32(role), bits: nonZero(kvm_mmu_page_role, role) };
 }
 
@@ -227,7 +226,7 @@ function permission_faults(row: VectorRow): VectorRow {
   });
   registers.rflagsAc = number(row, 'eflags_ac', 0, 1);
   registers.pkru = hex(row, 'pkru');
-  const host = host_of({ host: permission_host, maxphyaddr: 46, guest_gbpages: 1, guest_amd: 0 });
+  const host = host_of({ host: shadow_paging_host, maxphyaddr: 46, guest_gbpages: 1, guest_amd: 0 });
   const vm = new Vm({ host, memory: new PhysicalMemory(), guestFrames: 0, pageLimit: 0, reads: null });
   const vcpu = new kvm_vcpu(new kvm(vm), registers, inertCpu);
   const mmu = vcpu.root_mmu;
@@ -242,7 +241,7 @@ function permission_faults(row: VectorRow): VectorRow {
 }
 
 /** A host without two-dimensional paging: its root_mmu judges the guest's tables. */
-const permission_host: VectorRow = {
+const shadow_paging_host: VectorRow = {
   tdp: 'none',
   tdp_root_level: 0,
   max_tdp_level: 0,

@@ -41,10 +41,19 @@ async function mutated(folder: string, nth: number, at: number): Promise<VectorS
   return rolesRows;
 }
 
+/** Whether a row has its expected columns; a port that throws does not agree. */
+function agrees(answer: () => VectorRow, expected: VectorRow): boolean {
+  try {
+    const got = answer();
+    return Object.entries(expected).every(([column, value]) => same(got[column], value));
+  } catch {
+    return false;
+  }
+}
+
+/** The two pairs of layouts that the modern eras have. */
 const subjects = [
-  { folder: '2022-02-v5.17', files: ['v5.17-roles.json.gz', 'v5.17-child-roles.json'] },
   { folder: '2022-04-cpu-role', files: ['e5ed0fb0-roles.json.gz', 'e5ed0fb0-child-roles.json'] },
-  { folder: '2022-04-root-role', files: ['7a458f0e-roles.json.gz', 'e5ed0fb0-child-roles.json'] },
   { folder: '2023-03-cr0wp', files: ['01b31714-roles.json.gz', '01b31714-child-roles.json'] },
 ];
 
@@ -59,8 +68,7 @@ describe.each(subjects)('$folder', ({ folder, files }) => {
     let failed = 0;
     for (const { name, rows: cases, context } of sections) {
       for (const { input, expected } of cases) {
-        const got = rows[name]!(input, context);
-        if (!Object.entries(expected).every(([column, value]) => same(got[column], value))) failed++;
+        if (!agrees(() => rows[name]!(input, context), expected)) failed++;
       }
     }
     return failed;
