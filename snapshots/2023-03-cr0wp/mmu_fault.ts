@@ -319,7 +319,8 @@ export function shadow_page_table_clear_flood(vcpu: kvm_vcpu, addr: number): voi
 
 /** 01b31714bd90 mmu.c is_tdp_mmu_active:632: decided for the whole module; direct MMUs use the TDP MMU then. */
 export function is_tdp_mmu_active(vcpu: kvm_vcpu): boolean {
-  return vcpu.kvm.vm.host.tdpMmu && root_role.direct(vcpu.mmu, 'is_tdp_mmu_active') !== 0;
+  const { host } = vcpu.kvm.vm;
+  return host.tdp !== 'none' && host.tdpMmu && root_role.direct(vcpu.mmu, 'is_tdp_mmu_active') !== 0;
 }
 
 /** 01b31714bd90 mmu.c is_page_fault_stale:4295: the root must be replaced before anything is built below it. */
