@@ -22,7 +22,7 @@ import type { Vm } from '../../src/sim/vm.ts';
 import { init_kvm_mmu, is_paging, tdp_enabled } from './calc.ts';
 import { FAULT_EMULATE, mmu_gva_to_gpa } from './mmu_fault.ts';
 import { kvm_mmu_zap_all } from './mmu_pages.ts';
-import { kvm_mmu_pte_write } from './mmu_pte_write.ts';
+import { kvm_mmu_pte_write } from './mmu_write.ts';
 import { handle_exit, nested_svm_vmexit, nested_svm_vmrun } from './nested_svm.ts';
 import { kvm_mmu_page_role } from './role.ts';
 import { PT64_ROOT_LEVEL } from './spte_format.ts';

@@ -5,16 +5,11 @@
  * Left out: retries against the host's memory management (mmu_notifier_retry; the host never takes memory back here).
  */
 import { PFEC } from '../../src/sim/paging-bits.ts';
-import {
-  kvm_mmu_free_some_pages,
-  kvm_mmu_get_page,
-  type kvm_shadow_walk,
-  nonpaging_prefetch_page,
-  walk_shadow,
-} from './mmu_pages.ts';
+import { kvm_mmu_free_some_pages, kvm_mmu_get_page, nonpaging_prefetch_page } from './mmu_pages.ts';
 import { is_largepage_backed, KVM_PAGES_PER_HPAGE } from './mmu_rmap.ts';
 import { nonpaging_new_cr3, paging_new_cr3 } from './mmu_roots.ts';
 import { paging32, paging64 } from './paging_tmpl.ts';
+import { type kvm_shadow_walk, walk_shadow } from './shadow_walk.ts';
 import { is_trap_nonpresent, mmu_set_spte, set_table_pte, spte_hi, spte_lo } from './spte.ts';
 import { ACC_ALL, PT_DIRECTORY_LEVEL, PT_PAGE_TABLE_LEVEL, PT_PRESENT_MASK, PT_WRITABLE_MASK } from './spte_format.ts';
 import type { kvm_vcpu } from './types.ts';

@@ -17,8 +17,8 @@ import {
   kvm_sync_page,
   kvm_unlink_unsync_page,
   mmu_zap_unsync_children,
-} from './mmu_unsync.ts';
-import { kvm_mmu_page_role, page_role, shadow_root_level } from './role.ts';
+} from './mmu_sync.ts';
+import { kvm_mmu_page_role, page_role } from './role.ts';
 import {
   child_of,
   index_of,
@@ -28,10 +28,9 @@ import {
   sp_of,
   spte_hi,
   spte_lo,
-  spte_to_pfn,
   sptep_of,
 } from './spte.ts';
-import { PT_PAGE_TABLE_LEVEL, PT32E_ROOT_LEVEL } from './spte_format.ts';
+import { PT_PAGE_TABLE_LEVEL } from './spte_format.ts';
 import { KVM_REQ, type kvm, type kvm_vcpu, NO_SPTE } from './types.ts';
 import { kvm_flush_remote_tlbs, kvm_reload_remote_mmus } from './x86.ts';
 
@@ -105,31 +104,6 @@ function mmu_page_add_parent_pte({ vm }: kvm, sp: number, parent_pte: number): v
 /** a770f6f28b1a mmu.c kvm_mmu_put_page:1321 and mmu_page_remove_parent_pte:847. An unused page stays in the hash. */
 export const kvm_mmu_put_page = ({ vm }: kvm, sp: number, parent_pte: number): void =>
   vm.pages.unlinkParent(sp, sp_of(parent_pte), index_of(parent_pte));
-
-/** What walk_shadow does at an entry. 0 goes on to the next level, everything else ends the walk with that result. */
-export interface kvm_shadow_walk {
-  entry(vcpu: kvm_vcpu, addr: number, sptep: number, level: number): number;
-}
-
-/** a770f6f28b1a mmu.c walk_shadow:1257. Nine bits of the address a level, whatever the guest's tables look like. */
-export function walk_shadow(walker: kvm_shadow_walk, vcpu: kvm_vcpu, addr: number): number {
-  const { kvm, mmu } = vcpu;
-  const { pages } = kvm.vm;
-  let level = shadow_root_level(mmu, 'walk_shadow');
-  let sp = pages.idOfFrame(mmu.root_hpa);
-  if (level === PT32E_ROOT_LEVEL) {
-    sp = pages.idOfFrame(spte_to_pfn(kvm, sptep_of(mmu.pae_root, Math.floor(addr / 2 ** 30) % 4)));
-    if (sp === 0) return 1;
-    level--;
-  }
-  for (; level >= PT_PAGE_TABLE_LEVEL; level--) {
-    const sptep = sptep_of(sp, Math.floor(addr / 2 ** (12 + 9 * (level - 1))) % 512);
-    const r = walker.entry(vcpu, addr, sptep, level);
-    if (r !== 0) return r;
-    sp = child_of(kvm, sptep);
-  }
-  return 0;
-}
 
 /** a770f6f28b1a mmu.c kvm_mmu_page_unlink_children:1288 */
 function kvm_mmu_page_unlink_children(kvm: kvm, sp: number): void {

@@ -23,18 +23,6 @@ import type { kvm } from './types.ts';
 /** 4 KiB frames of a large page. */
 export const KVM_PAGES_PER_HPAGE = 512;
 
-/** a770f6f28b1a mmu.c account_shadowed:385: a shadowed table forbids a large mapping around it */
-export const account_shadowed = ({ vm }: kvm, gfn: number): void => vm.memslots.forbidLarge(gfn, 1);
-export const unaccount_shadowed = ({ vm }: kvm, gfn: number): void => vm.memslots.forbidLarge(gfn, -1);
-
-/** a770f6f28b1a mmu.c has_wrprotected_page:407. True where no slot covers the whole large page. */
-export const has_wrprotected_page = ({ vm }: kvm, gfn: number): boolean =>
-  !vm.memslots.allowsLarge(gfn, PT_DIRECTORY_LEVEL);
-
-/** a770f6f28b1a mmu.c is_largepage_backed:443: the host must back the guest's RAM with hugetlbfs */
-export const is_largepage_backed = (kvm: kvm, large_gfn: number): boolean =>
-  !has_wrprotected_page(kvm, large_gfn) && kvm.vm.hostPageLevel >= PT_DIRECTORY_LEVEL;
-
 const level_of = (large: boolean): number => (large ? PT_DIRECTORY_LEVEL : PT_PAGE_TABLE_LEVEL);
 
 /** a770f6f28b1a mmu.c rmap_add:482. Does nothing for an entry that maps nothing. */
@@ -72,3 +60,15 @@ export function rmap_write_protect(kvm: kvm, gfn: number): boolean {
   }
   return write_protected;
 }
+
+/** a770f6f28b1a mmu.c account_shadowed:385: a shadowed table forbids a large mapping around it */
+export const account_shadowed = ({ vm }: kvm, gfn: number): void => vm.memslots.forbidLarge(gfn, 1);
+export const unaccount_shadowed = ({ vm }: kvm, gfn: number): void => vm.memslots.forbidLarge(gfn, -1);
+
+/** a770f6f28b1a mmu.c has_wrprotected_page:407. True where no slot covers the whole large page. */
+export const has_wrprotected_page = ({ vm }: kvm, gfn: number): boolean =>
+  !vm.memslots.allowsLarge(gfn, PT_DIRECTORY_LEVEL);
+
+/** a770f6f28b1a mmu.c is_largepage_backed:443: the host must back the guest's RAM with hugetlbfs */
+export const is_largepage_backed = (kvm: kvm, large_gfn: number): boolean =>
+  !has_wrprotected_page(kvm, large_gfn) && kvm.vm.hostPageLevel >= PT_DIRECTORY_LEVEL;

@@ -8,7 +8,7 @@
 import { probe } from '../../src/sim/log.ts';
 import { init_kvm_mmu, is_paging, tdp_enabled } from './calc.ts';
 import { kvm_mmu_free_some_pages, kvm_mmu_get_page, kvm_mmu_zap_page } from './mmu_pages.ts';
-import { kvm_sync_page, mmu_sync_children } from './mmu_unsync.ts';
+import { kvm_sync_page, mmu_sync_children } from './mmu_sync.ts';
 import { page_role, root_level, shadow_root_level } from './role.ts';
 import { set_shadow_pte, set_table_pte, spte_to_pfn, sptep_of } from './spte.ts';
 import { ACC_ALL, PT_PRESENT_MASK, PT32_ROOT_LEVEL, PT32E_ROOT_LEVEL, PT64_ROOT_LEVEL } from './spte_format.ts';

@@ -9,7 +9,7 @@
 import { CR4 } from '../../src/sim/registers.ts';
 import { is_write_protection } from './calc.ts';
 import { has_wrprotected_page, rmap_add, rmap_remove } from './mmu_rmap.ts';
-import { kvm_mmu_mark_parents_unsync, kvm_unlink_unsync_global, mmu_need_write_protect } from './mmu_unsync.ts';
+import { kvm_mmu_mark_parents_unsync, kvm_unlink_unsync_global, mmu_need_write_protect } from './mmu_sync.ts';
 import {
   ACC_EXEC_MASK,
   ACC_USER_MASK,

@@ -17,6 +17,15 @@ import { kvm_flush_remote_tlbs, kvm_mmu_flush_tlb } from './x86.ts';
 /** a770f6f28b1a mmu.c KVM_PAGE_ARRAY_NR */
 const KVM_PAGE_ARRAY_NR = 16;
 
+/** a770f6f28b1a mmu.c kvm_mmu_mark_parents_unsync:945: marks every way from above to the page */
+export function kvm_mmu_mark_parents_unsync(kvm: kvm, sp: number): void {
+  const { pages } = kvm.vm;
+  for (const parent_pte of pages.parentEntries(sp)) {
+    kvm_mmu_mark_parents_unsync(kvm, parent_pte >>> 9);
+    pages.setUnsyncBit(parent_pte >>> 9, parent_pte & 511);
+  }
+}
+
 /** a770f6f28b1a mmu.c kvm_mmu_lookup_page:1051: the latest valid page that shadows a table in this frame, 0 for none */
 export function kvm_mmu_lookup_page(kvm: kvm, gfn: number): number {
   const { pages } = kvm.vm;
@@ -39,49 +48,6 @@ export function kvm_unlink_unsync_page(kvm: kvm, sp: number): void {
   pages.unsync[sp] = 0;
   if (pages.mark[sp] === 1) kvm_unlink_unsync_global(kvm, sp);
   kvm.stat.mmu_unsync--;
-}
-
-/** a770f6f28b1a mmu.c kvm_mmu_mark_parents_unsync:945: marks every way from above to the page */
-export function kvm_mmu_mark_parents_unsync(kvm: kvm, sp: number): void {
-  const { pages } = kvm.vm;
-  for (const parent_pte of pages.parentEntries(sp)) {
-    kvm_mmu_mark_parents_unsync(kvm, parent_pte >>> 9);
-    pages.setUnsyncBit(parent_pte >>> 9, parent_pte & 511);
-  }
-}
-
-/**
- * a770f6f28b1a mmu.c kvm_unsync_page:1613. True: the page must stay write-protected.
- * A page whose entries are all global goes to a list of its own and its parents are not told, so neither MOV CR3 nor a
- * root load syncs it.
- */
-function kvm_unsync_page(vcpu: kvm_vcpu, sp: number): boolean {
-  const { kvm } = vcpu;
-  const { pages, counters } = kvm.vm;
-  const word = page_role.word(kvm.sp(sp), 'kvm_unsync_page');
-  for (let s = pages.firstOf(pages.gfn[sp]!); s !== 0; s = pages.nextOf(s)) {
-    if (page_role.metaphysical(kvm.sp(s), 'kvm_unsync_page') !== 0) continue;
-    if (page_role.word(kvm.sp(s), 'kvm_unsync_page') !== word) return true;
-  }
-  counters.unsync_page++;
-  kvm.stat.mmu_unsync++;
-  pages.unsync[sp] = 1;
-  if (pages.mark[sp] === 1) {
-    kvm.oos_global_pages.unshift(sp);
-    kvm.stat.mmu_unsync_global++;
-  } else kvm_mmu_mark_parents_unsync(kvm, sp);
-  mmu_convert_notrap(kvm, sp);
-  return false;
-}
-
-/** a770f6f28b1a mmu.c mmu_need_write_protect:1642, with oos_shadow at its default of 1 */
-export function mmu_need_write_protect(vcpu: kvm_vcpu, gfn: number, can_unsync: boolean): boolean {
-  const { kvm } = vcpu;
-  const shadow = kvm_mmu_lookup_page(kvm, gfn);
-  if (shadow === 0) return false;
-  if (page_role.level(kvm.sp(shadow), 'mmu_need_write_protect') !== PT_PAGE_TABLE_LEVEL) return true;
-  if (kvm.vm.pages.unsync[shadow] === 1) return false;
-  return can_unsync ? kvm_unsync_page(vcpu, shadow) : true;
 }
 
 /** a770f6f28b1a mmu.c kvm_sync_page:1088. True: the page is gone. */
@@ -226,4 +192,38 @@ export function mmu_zap_unsync_children(kvm: kvm, parent: number): boolean {
       },
     }) > 0
   );
+}
+
+/**
+ * a770f6f28b1a mmu.c kvm_unsync_page:1613. True: the page must stay write-protected.
+ * A page whose entries are all global goes to a list of its own and its parents are not told, so neither MOV CR3 nor a
+ * root load syncs it.
+ */
+function kvm_unsync_page(vcpu: kvm_vcpu, sp: number): boolean {
+  const { kvm } = vcpu;
+  const { pages, counters } = kvm.vm;
+  const word = page_role.word(kvm.sp(sp), 'kvm_unsync_page');
+  for (let s = pages.firstOf(pages.gfn[sp]!); s !== 0; s = pages.nextOf(s)) {
+    if (page_role.metaphysical(kvm.sp(s), 'kvm_unsync_page') !== 0) continue;
+    if (page_role.word(kvm.sp(s), 'kvm_unsync_page') !== word) return true;
+  }
+  counters.unsync_page++;
+  kvm.stat.mmu_unsync++;
+  pages.unsync[sp] = 1;
+  if (pages.mark[sp] === 1) {
+    kvm.oos_global_pages.unshift(sp);
+    kvm.stat.mmu_unsync_global++;
+  } else kvm_mmu_mark_parents_unsync(kvm, sp);
+  mmu_convert_notrap(kvm, sp);
+  return false;
+}
+
+/** a770f6f28b1a mmu.c mmu_need_write_protect:1642, with oos_shadow at its default of 1 */
+export function mmu_need_write_protect(vcpu: kvm_vcpu, gfn: number, can_unsync: boolean): boolean {
+  const { kvm } = vcpu;
+  const shadow = kvm_mmu_lookup_page(kvm, gfn);
+  if (shadow === 0) return false;
+  if (page_role.level(kvm.sp(shadow), 'mmu_need_write_protect') !== PT_PAGE_TABLE_LEVEL) return true;
+  if (kvm.vm.pages.unsync[shadow] === 1) return false;
+  return can_unsync ? kvm_unsync_page(vcpu, shadow) : true;
 }
