@@ -234,7 +234,10 @@ export function get_guest_pgd(vcpu: kvm_vcpu, mmu: kvm_mmu): number {
   return mmu.get_guest_pgd === 'get_cr3' ? vcpu.registers.cr3 : vcpu.nested_pgd;
 }
 
-/** v5.17 mmu.c:3571 mmu_alloc_special_roots: tables above the PAE roots, for an L1 that gives a 32-bit L2 nested paging. */
+/**
+ * v5.17 mmu.c:3571 mmu_alloc_special_roots: tables above the PAE roots, for an L1 that gives a 32-bit L2 nested
+ * paging.
+ */
 function mmu_alloc_special_roots(vcpu: kvm_vcpu): void {
   const by = 'mmu_alloc_special_roots';
   const { mmu, kvm } = vcpu;
@@ -250,7 +253,9 @@ function mmu_alloc_special_roots(vcpu: kvm_vcpu): void {
     mmu.pml5_root = kvm.vm.pages.createSpecial();
 }
 
-/** v5.17 mmu.c __kvm_mmu_create: pae_root exists where 32-bit roots can: without TDP, or when TDP itself is 3 levels. */
+/**
+ * v5.17 mmu.c __kvm_mmu_create: pae_root exists where 32-bit roots can: without TDP, or when TDP itself is 3 levels.
+ */
 export function __kvm_mmu_create(vcpu: kvm_vcpu, mmu: kvm_mmu): void {
   const { host, pages } = vcpu.kvm.vm;
   if (host.tdp !== 'none' && host.forcedTdpLevel > PT32E_ROOT_LEVEL) return;
@@ -314,8 +319,8 @@ export const kvm_mmu_unload = probe(
 );
 
 /**
- * v5.17 mmu.c:5076 kvm_mmu_reset_context, patch 18: no root goes. The next guest entry looks for one of the new role, once
- * for any number of resets.
+ * v5.17 mmu.c:5076 kvm_mmu_reset_context, patch 18: no root goes. The next guest entry looks for one of the new role,
+ * once for any number of resets.
  */
 export const kvm_mmu_reset_context = probe(
   'kvm_mmu_reset_context',
@@ -357,7 +362,10 @@ function cached_root_find_and_keep_current(kvm: kvm, mmu: kvm_mmu, new_pgd: numb
   return false;
 }
 
-/** Patch 9 cached_root_find_without_current: takes the first usable entry out; later ones move up. A miss moves nothing. */
+/**
+ * Patch 9 cached_root_find_without_current: takes the first usable entry out; later ones move up. A miss moves
+ * nothing.
+ */
 function cached_root_find_without_current(kvm: kvm, mmu: kvm_mmu, new_pgd: number, new_role: number): boolean {
   let i = 0;
   while (i < KVM_MMU_NUM_PREV_ROOTS && !is_root_usable(kvm, mmu.prev_roots[i]!, new_pgd, new_role)) i++;

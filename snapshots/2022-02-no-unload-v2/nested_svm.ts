@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * v5.17 arch/x86/kvm/svm/nested.c with the February 2022 series, as far as it reaches the MMU: VMRUN and #VMEXIT, with and without NPT in L1.
+ * v5.17 arch/x86/kvm/svm/nested.c with the February 2022 series, as far as it reaches the MMU: VMRUN and #VMEXIT,
+ * with and without NPT in L1.
  *
- * Left out: consistency checks of vmcb12, intercepts that L1 asks for, pages of the nested state, ASID flush commands of
- * L1 (KVM flushes on every transition here).
+ * Left out: consistency checks of vmcb12, intercepts that L1 asks for, pages of the nested state, ASID flush commands
+ * of L1 (KVM flushes on every transition here).
  */
 import type { NestedEntry } from '../../src/era.ts';
 import { CR0 } from '../../src/sim/registers.ts';
@@ -35,7 +36,9 @@ function nested_svm_transition_tlb_flush(vcpu: kvm_vcpu): void {
   kvm_make_request(KVM_REQ.TLB_FLUSH_CURRENT, vcpu);
 }
 
-/** v5.17 svm/nested.c:457 nested_svm_load_cr3: patches 10 and 16: the role comes first, the look-up at the next entry. */
+/**
+ * v5.17 svm/nested.c:457 nested_svm_load_cr3: patches 10 and 16: the role comes first, the look-up at the next entry.
+ */
 function nested_svm_load_cr3(vcpu: kvm_vcpu, cr3: number, nested_npt: boolean, reload_pdptrs: boolean): void {
   if (reload_pdptrs && !nested_npt && is_pae_paging(vcpu)) load_pdptrs(vcpu, cr3);
   because(vcpu, 'nested_svm_load_cr3', 'CR3');

@@ -2,7 +2,8 @@
 /**
  * SMM entry (v5.17 arch/x86/kvm/x86.c) and RSM (v5.17 arch/x86/kvm/emulate.c) as far as they reach the MMU.
  *
- * Left out: segments, descriptor tables and everything else of the save area; NMI masking; a guest CPU without long mode.
+ * Left out: segments, descriptor tables and everything else of the save area; NMI masking; a guest CPU without long
+ * mode.
  */
 import { CR0, CR3_PCID, CR4, EFER } from '../../src/sim/registers.ts';
 import { kvm_mmu_reset_context } from './mmu_roots.ts';
@@ -40,7 +41,10 @@ function kvm_x86_leave_smm(vcpu: kvm_vcpu): void {
   else enter_svm_guest_mode(vcpu, state, false);
 }
 
-/** v5.17 x86.c:9549 enter_smm: registers are stored below the setters, so no PDPTEs are loaded and no flush is asked for. */
+/**
+ * v5.17 x86.c:9549 enter_smm: registers are stored below the setters, so no PDPTEs are loaded and no flush is asked
+ * for.
+ */
 export function enter_smm(vcpu: kvm_vcpu): void {
   const { registers } = vcpu;
   vcpu.nested.smram.copy(registers);

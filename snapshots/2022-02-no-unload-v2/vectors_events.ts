@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * Vector sections about events and roots: `events` (one guest event, MMU functions recorded), `rootcache` (the cache of
- * previous roots alone) and `sequences` (guest events with entries in between). Reads columns, sets up what the recordings
- * had mocked, calls the port, and names what the log says as the vectors do.
+ * Vector sections about events and roots: `events` (one guest event, MMU functions recorded), `rootcache` (the cache
+ * of previous roots alone) and `sequences` (guest events with entries in between). Reads columns, sets up what the
+ * recordings had mocked, calls the port, and names what the log says as the vectors do.
  */
 import type { VectorRow, VectorSurface, VectorValue } from '../../src/era.ts';
 import { hex32 } from '../../src/role/layout.ts';
@@ -104,7 +104,10 @@ function machine({ vendor, tdp, tdpMmu, flushOnReuse }: MachineOptions): kvm_vcp
   return vcpu;
 }
 
-/** The recordings had no TLBs: flushing those of other vCPUs did nothing, and swallowed no flush of the current context. */
+/**
+ * The recordings had no TLBs: flushing those of other vCPUs did nothing, and swallowed no flush of the current
+ * context.
+ */
 function ignore_remote_flushes(vcpu: kvm_vcpu): void {
   let requests = 0;
   Object.defineProperty(vcpu, 'requests', {
@@ -225,7 +228,10 @@ const state_of = (value: VectorValue | undefined) => {
   return { cr0: hex_of(cr0), cr3: hex_of(cr3), cr4: hex_of(cr4), efer: hex_of(efer) };
 };
 
-/** Fifth member of `arg`: 0 no VPID, 1 the VPID of before, 2 another one, 3 the one of before, but KVM has no tag for it. */
+/**
+ * Fifth member of `arg`: 0 no VPID, 1 the VPID of before, 2 another one, 3 the one of before, but KVM has no tag for
+ * it.
+ */
 function vmentry_event(vcpu: kvm_vcpu, arg: VectorValue | undefined): void {
   const kind = hex_of(list_of(arg)[4]);
   vcpu.nested.last_vpid = 1;

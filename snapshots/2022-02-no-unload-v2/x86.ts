@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * v5.17 arch/x86/kvm/x86.c with "KVM: MMU: do not unload MMU roots on all role changes" v2 (February 2022, never merged as
- * a whole), as far as it reaches the MMU: register writes, PCID invalidation, requests, guest entry. "Patch n" is patch n
- * of that series.
+ * v5.17 arch/x86/kvm/x86.c with "KVM: MMU: do not unload MMU roots on all role changes" v2 (February 2022, never
+ * merged as a whole), as far as it reaches the MMU: register writes, PCID invalidation, requests, guest entry. "Patch
+ * n" is patch n of that series.
  *
- * Left out: async page faults (their queue is cleared when CR0.PG changes; patch 2), timers, interrupts and every other request,
- * CS.L (a guest that clears CR0.PG is taken to be in compatibility mode), protected guests, the quirk for CD and NW.
+ * Left out: async page faults (their queue is cleared when CR0.PG changes; patch 2), timers, interrupts and every
+ * other request, CS.L (a guest that clears CR0.PG is taken to be in compatibility mode), protected guests, the quirk
+ * for CD and NW.
  */
 import type { WriteResult } from '../../src/era.ts';
 import { probe } from '../../src/sim/log.ts';
@@ -43,7 +44,10 @@ const X86_CR4_PDPTR_BITS = CR4.PGE | CR4.PSE | CR4.PAE | CR4.SMEP;
 /** CR0 bits that exist: PE MP EM TS ET NE WP AM NW CD PG; others are ignored. ET is always one. SDM vol. 3A 2.5. */
 const CR0_DEFINED = 0xe005003f;
 const CR0_ET = 1 << 4;
-/** CR4 bits every virtual CPU has here: VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP VMXE FSGSBASE OSXSAVE. */
+/**
+ * CR4 bits every virtual CPU has here: VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP VMXE FSGSBASE
+ * OSXSAVE.
+ */
 const CR4_ALWAYS = 0x00052fff;
 /** EFER bits that exist: SCE LME LMA NXE SVME LMSLE FFXSR. APM vol. 2 3.1.7. */
 const EFER_DEFINED = 0x00007d01;
@@ -158,7 +162,9 @@ export function kvm_x86_set_cr0(vcpu: kvm_vcpu, cr0: number): void {
   registers.cr0 = cr0 >>> 0;
 }
 
-/** v5.17 x86.c:867 kvm_post_set_cr0, patch 17: clearing CR0.PG flushes the guest's TLB, whatever becomes of the roots. */
+/**
+ * v5.17 x86.c:867 kvm_post_set_cr0, patch 17: clearing CR0.PG flushes the guest's TLB, whatever becomes of the roots.
+ */
 function kvm_post_set_cr0(vcpu: kvm_vcpu, old_cr0: number, cr0: number): void {
   const changed = cr0 ^ old_cr0;
   if ((changed & CR0.PG) !== 0 && (cr0 & CR0.PG) === 0) kvm_make_request(KVM_REQ.TLB_FLUSH_GUEST, vcpu);
@@ -193,8 +199,9 @@ export function kvm_set_cr0(vcpu: kvm_vcpu, value: number): WriteResult {
 }
 
 /**
- * v5.17 x86.c:1056 kvm_post_set_cr4, patch 17. Roles and flushes are separate. PCIDE 0 to 1 needs no flush, but a cached
- * root that is stale could be used again by a MOV CR3 without flush, so without TDP all roots go at the next entry.
+ * v5.17 x86.c:1056 kvm_post_set_cr4, patch 17. Roles and flushes are separate. PCIDE 0 to 1 needs no flush, but a
+ * cached root that is stale could be used again by a MOV CR3 without flush, so without TDP all roots go at the next
+ * entry.
  */
 function kvm_post_set_cr4(vcpu: kvm_vcpu, old_cr4: number, cr4: number): void {
   const changed = cr4 ^ old_cr4;
@@ -268,9 +275,9 @@ function kvm_invalidate_pcid(vcpu: kvm_vcpu, pcid: number): void {
 }
 
 /**
- * v5.17 x86.c:1160 kvm_set_cr3, patch 16: the look-up waits for the next entry. `noflush` is bit 63, which means so only
- * while CR4.PCIDE is set. The invalidation of the PCID comes before the look-up now, so the root that is left can enter
- * the cache unsynced, and the root that is switched to can be freed before it is looked for.
+ * v5.17 x86.c:1160 kvm_set_cr3, patch 16: the look-up waits for the next entry. `noflush` is bit 63, which means so
+ * only while CR4.PCIDE is set. The invalidation of the PCID comes before the look-up now, so the root that is left
+ * can enter the cache unsynced, and the root that is switched to can be freed before it is looked for.
  */
 export function kvm_set_cr3(vcpu: kvm_vcpu, cr3: number, noflush: boolean): WriteResult {
   const { registers } = vcpu;

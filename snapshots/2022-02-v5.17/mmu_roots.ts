@@ -241,7 +241,10 @@ export function get_guest_pgd(vcpu: kvm_vcpu, mmu: kvm_mmu): number {
   return mmu.get_guest_pgd === 'get_cr3' ? vcpu.registers.cr3 : vcpu.nested_pgd;
 }
 
-/** v5.17 mmu.c:3571 mmu_alloc_special_roots: tables above the PAE roots, for an L1 that gives a 32-bit L2 nested paging. */
+/**
+ * v5.17 mmu.c:3571 mmu_alloc_special_roots: tables above the PAE roots, for an L1 that gives a 32-bit L2 nested
+ * paging.
+ */
 function mmu_alloc_special_roots(vcpu: kvm_vcpu): void {
   const by = 'mmu_alloc_special_roots';
   const { mmu, kvm } = vcpu;
@@ -257,7 +260,9 @@ function mmu_alloc_special_roots(vcpu: kvm_vcpu): void {
     mmu.pml5_root = kvm.vm.pages.createSpecial();
 }
 
-/** v5.17 mmu.c __kvm_mmu_create: pae_root exists where 32-bit roots can: without TDP, or when TDP itself is 3 levels. */
+/**
+ * v5.17 mmu.c __kvm_mmu_create: pae_root exists where 32-bit roots can: without TDP, or when TDP itself is 3 levels.
+ */
 export function __kvm_mmu_create(vcpu: kvm_vcpu, mmu: kvm_mmu): void {
   const { host, pages } = vcpu.kvm.vm;
   if (host.tdp !== 'none' && host.forcedTdpLevel > PT32E_ROOT_LEVEL) return;

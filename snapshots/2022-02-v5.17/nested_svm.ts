@@ -2,8 +2,8 @@
 /**
  * v5.17 arch/x86/kvm/svm/nested.c as far as it reaches the MMU: VMRUN and #VMEXIT, with and without NPT in L1.
  *
- * Left out: consistency checks of vmcb12, intercepts that L1 asks for, pages of the nested state, ASID flush commands of
- * L1 (KVM flushes on every transition here).
+ * Left out: consistency checks of vmcb12, intercepts that L1 asks for, pages of the nested state, ASID flush commands
+ * of L1 (KVM flushes on every transition here).
  */
 import type { NestedEntry } from '../../src/era.ts';
 import { CR0 } from '../../src/sim/registers.ts';

@@ -38,7 +38,10 @@ const X86_CR4_PDPTR_BITS = CR4.PGE | CR4.PSE | CR4.PAE | CR4.SMEP;
 /** CR0 bits that exist: PE MP EM TS ET NE WP AM NW CD PG; others are ignored. ET is always one. SDM vol. 3A 2.5. */
 const CR0_DEFINED = 0xe005003f;
 const CR0_ET = 1 << 4;
-/** CR4 bits every virtual CPU has here: VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP VMXE FSGSBASE OSXSAVE. */
+/**
+ * CR4 bits every virtual CPU has here: VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP VMXE FSGSBASE
+ * OSXSAVE.
+ */
 const CR4_ALWAYS = 0x00052fff;
 /** EFER bits that exist: SCE LME LMA NXE SVME LMSLE FFXSR. APM vol. 2 3.1.7. */
 const EFER_DEFINED = 0x00007d01;
@@ -276,7 +279,10 @@ export function kvm_set_cr3(vcpu: kvm_vcpu, cr3: number, noflush: boolean): Writ
   return 'done';
 }
 
-/** v5.17 x86.c:1620 set_efer. Only NX is looked at; d6174299365d (v5.18) adds LME, which the host may flip under paging. */
+/**
+ * v5.17 x86.c:1620 set_efer. Only NX is looked at; d6174299365d (v5.18) adds LME, which the host may flip under
+ * paging.
+ */
 export function set_efer(vcpu: kvm_vcpu, value: number, host_initiated: boolean): WriteResult {
   const { registers } = vcpu;
   const old_efer = registers.efer;

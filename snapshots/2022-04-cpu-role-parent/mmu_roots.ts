@@ -116,7 +116,10 @@ function free_pae_roots(kvm: kvm, mmu: kvm_mmu, invalid_list: number[]): void {
   }
 }
 
-/** b89805082adf mmu.c:3321 kvm_mmu_free_guest_mode_roots: previous roots of L2, or without a page; never the current one. */
+/**
+ * b89805082adf mmu.c:3321 kvm_mmu_free_guest_mode_roots: previous roots of L2, or without a page; never the current
+ * one.
+ */
 export function kvm_mmu_free_guest_mode_roots(kvm: kvm, mmu: kvm_mmu): void {
   const by = 'kvm_mmu_free_guest_mode_roots';
   if (mmu_role.base.guest_mode(mmu, by) === 1) throw new Error(`${by}: the MMU itself is in guest mode`);
@@ -132,14 +135,17 @@ export function kvm_mmu_free_guest_mode_roots(kvm: kvm, mmu: kvm_mmu): void {
 
 // --- building -------------------------------------------------------------------------------------------------------
 
-/** b89805082adf mmu.c mmu_check_root: a root outside the guest's memory ends in a triple fault; there is no dummy root yet. */
+/**
+ * b89805082adf mmu.c:3348 mmu_check_root: a root outside the guest's memory ends in a triple fault; there is no dummy
+ * root yet.
+ */
 function mmu_check_root(vcpu: kvm_vcpu, root_gfn: number): boolean {
   if (vcpu.kvm.vm.memslots.isVisible(root_gfn)) return true;
   kvm_make_request(KVM_REQ.TRIPLE_FAULT, vcpu);
   return false;
 }
 
-/** b89805082adf mmu.c mmu_alloc_root: frame of a page taken as root from the hash, or new. */
+/** b89805082adf mmu.c:3360 mmu_alloc_root: frame of a page taken as root from the hash, or new. */
 export const mmu_alloc_root = probe(
   'mmu_alloc_root',
   (vcpu: kvm_vcpu, gfn: number, gva: number, level: number, direct: boolean): number => {
@@ -239,7 +245,10 @@ export function get_guest_pgd(vcpu: kvm_vcpu, mmu: kvm_mmu): number {
   return mmu.get_guest_pgd === 'get_cr3' ? vcpu.registers.cr3 : vcpu.nested_pgd;
 }
 
-/** b89805082adf mmu.c:3589 mmu_alloc_special_roots: tables above the PAE roots, for an L1 that gives a 32-bit L2 nested paging. */
+/**
+ * b89805082adf mmu.c:3589 mmu_alloc_special_roots: tables above the PAE roots, for an L1 that gives a 32-bit L2
+ * nested paging.
+ */
 function mmu_alloc_special_roots(vcpu: kvm_vcpu): void {
   const by = 'mmu_alloc_special_roots';
   const { mmu, kvm } = vcpu;
@@ -255,14 +264,17 @@ function mmu_alloc_special_roots(vcpu: kvm_vcpu): void {
     mmu.pml5_root = kvm.vm.pages.createSpecial();
 }
 
-/** b89805082adf mmu.c __kvm_mmu_create: pae_root exists where 32-bit roots can: without TDP, or when TDP itself is 3 levels. */
+/**
+ * b89805082adf mmu.c __kvm_mmu_create: pae_root exists where 32-bit roots can: without TDP, or when TDP itself is 3
+ * levels.
+ */
 export function __kvm_mmu_create(vcpu: kvm_vcpu, mmu: kvm_mmu): void {
   const { host, pages } = vcpu.kvm.vm;
   if (host.tdp !== 'none' && host.forcedTdpLevel > PT32E_ROOT_LEVEL) return;
   mmu.pae_root = pages.createSpecial();
 }
 
-/** b89805082adf mmu.c:5135 kvm_mmu_load: builds or finds the root of the current MMU and hands it to hardware. */
+/** b89805082adf mmu.c:5108 kvm_mmu_load: builds or finds the root of the current MMU and hands it to hardware. */
 export const kvm_mmu_load = probe(
   'kvm_mmu_load',
   (vcpu: kvm_vcpu): boolean => {
@@ -305,7 +317,7 @@ export function kvm_mmu_reload(vcpu: kvm_vcpu): boolean {
   return VALID_PAGE(vcpu.mmu.root.hpa) || kvm_mmu_load(vcpu);
 }
 
-/** b89805082adf mmu.c:5168 kvm_mmu_unload */
+/** b89805082adf mmu.c:5141 kvm_mmu_unload */
 export const kvm_mmu_unload = probe(
   'kvm_mmu_unload',
   (vcpu: kvm_vcpu): void => {
@@ -318,7 +330,7 @@ export const kvm_mmu_unload = probe(
   { skipped: undefined },
 );
 
-/** b89805082adf mmu.c:5128 kvm_mmu_reset_context: every root goes, whether or not the role changes. */
+/** b89805082adf mmu.c:5101 kvm_mmu_reset_context: every root goes, whether or not the role changes. */
 export const kvm_mmu_reset_context = probe(
   'kvm_mmu_reset_context',
   (vcpu: kvm_vcpu): void => {
@@ -343,8 +355,8 @@ function is_root_usable(kvm: kvm, root: kvm_mmu_root_info, pgd: number, new_role
 const DIRECT = 1 << 7;
 
 /**
- * b89805082adf mmu.c:4167 cached_root_find_and_keep_current: rotates the current root through the cache until a usable one is current.
- * After a miss the oldest entry is current; it is freed.
+ * b89805082adf mmu.c:4167 cached_root_find_and_keep_current: rotates the current root through the cache until a
+ * usable one is current. After a miss the oldest entry is current; it is freed.
  */
 function cached_root_find_and_keep_current(kvm: kvm, mmu: kvm_mmu, new_pgd: number, new_role: number): boolean {
   if (is_root_usable(kvm, mmu.root, new_pgd, new_role)) return true;
@@ -360,8 +372,8 @@ function cached_root_find_and_keep_current(kvm: kvm, mmu: kvm_mmu, new_pgd: numb
 }
 
 /**
- * b89805082adf mmu.c:4201 cached_root_find_without_current: takes the first usable entry out; later ones move up. A miss
- * moves nothing.
+ * b89805082adf mmu.c:4201 cached_root_find_without_current: takes the first usable entry out; later ones move up. A
+ * miss moves nothing.
  */
 function cached_root_find_without_current(kvm: kvm, mmu: kvm_mmu, new_pgd: number, new_role: number): boolean {
   let i = 0;
@@ -422,7 +434,7 @@ function clear_write_flooding(vcpu: kvm_vcpu, sp: number): void {
 
 // --- sync and obsolescence ------------------------------------------------------------------------------------------
 
-/** b89805082adf mmu.c is_unsync_root: the page, or one below it, is out of sync. */
+/** b89805082adf mmu.c:3660 is_unsync_root: the page, or one below it, is out of sync. */
 function is_unsync_root(kvm: kvm, root: number): boolean {
   if (!VALID_PAGE(root)) return false;
   const sp = to_shadow_page(kvm, root);
@@ -470,8 +482,8 @@ export const kvm_mmu_sync_prev_roots = probe(
 );
 
 /**
- * b89805082adf mmu.c:5175 is_obsolete_root. A root without a page is taken as obsolete: only special roots are such, and
- * they are never cached.
+ * b89805082adf mmu.c:5152 is_obsolete_root. A root without a page is taken as obsolete: only special roots are such,
+ * and they are never cached.
  */
 function is_obsolete_root(kvm: kvm, root_hpa: number): boolean {
   if (!VALID_PAGE(root_hpa)) return false;
@@ -480,7 +492,7 @@ function is_obsolete_root(kvm: kvm, root_hpa: number): boolean {
 }
 
 /**
- * b89805082adf mmu.c:5201 __kvm_mmu_free_obsolete_roots. Bug: the loop over previous roots tests the current root each
+ * b89805082adf mmu.c:5174 __kvm_mmu_free_obsolete_roots. Bug: the loop over previous roots tests the current root each
  * time, so they are freed exactly when it is. Fixed by v6.3 at the latest.
  */
 function __kvm_mmu_free_obsolete_roots(kvm: kvm, mmu: kvm_mmu): void {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * b89805082adf arch/x86/kvm/vmx/nested.c as far as it reaches the MMU: entry to L2 and exit from it, with and without EPT in L1.
+ * b89805082adf arch/x86/kvm/vmx/nested.c as far as it reaches the MMU: entry to L2 and exit from it, with and without
+ * EPT in L1.
  *
  * Left out: consistency checks of vmcs12, intercepts that L1 asks for, pages of the nested state, VMFUNC, INVEPT and
  * INVVPID, and the PDPTEs that vmcs12 holds for a PAE L2 on EPT.
@@ -16,7 +17,10 @@ const VMX_EPTP_AD_ENABLE_BIT = 1 << 6;
 /** Largest EPT page that L1 is offered: 2 is 2 MiB, 3 is 1 GiB. */
 const ept_lpage_level = ({ kvm }: kvm_vcpu): number => Math.min(3, Math.max(2, kvm.vm.host.maxHugePageLevel));
 
-/** b89805082adf vmx/nested.c nested_ept_new_eptp: shadow L1's EPT. Execute-only entries are offered to L1 as the CPU has them. */
+/**
+ * b89805082adf vmx/nested.c nested_ept_new_eptp: shadow L1's EPT. Execute-only entries are offered to L1 as the CPU
+ * has them.
+ */
 function nested_ept_new_eptp(vcpu: kvm_vcpu): void {
   const eptp = vcpu.nested_pgd;
   kvm_init_shadow_ept_mmu(vcpu, true, ept_lpage_level(vcpu), (eptp & VMX_EPTP_AD_ENABLE_BIT) !== 0, eptp);
@@ -36,7 +40,7 @@ function nested_ept_uninit_mmu_context(vcpu: kvm_vcpu): void {
   vcpu.walk_mmu = vcpu.root_mmu;
 }
 
-/** b89805082adf vmx/nested.c:1108 nested_vmx_load_cr3: the role comes first, then the look-up. */
+/** b89805082adf vmx/nested.c nested_vmx_load_cr3: the role comes first, then the look-up. */
 function nested_vmx_load_cr3(vcpu: kvm_vcpu, cr3: number, nested_ept: boolean, reload_pdptrs: boolean): void {
   if (reload_pdptrs && !nested_ept && is_pae_paging(vcpu)) load_pdptrs(vcpu, cr3);
   because(vcpu, 'nested_vmx_load_cr3', 'CR3');
@@ -46,8 +50,8 @@ function nested_vmx_load_cr3(vcpu: kvm_vcpu, cr3: number, nested_ept: boolean, r
 }
 
 /**
- * b89805082adf vmx/nested.c nested_has_guest_tlb_tag: hardware tells L2's translations from L1's. With EPT in the host it does by
- * the root, as guest_mode is in the role.
+ * b89805082adf vmx/nested.c nested_has_guest_tlb_tag: hardware tells L2's translations from L1's. With EPT in the
+ * host it does by the root, as guest_mode is in the role.
  */
 const nested_has_guest_tlb_tag = ({ nested, kvm }: kvm_vcpu): boolean =>
   kvm.vm.host.tdp !== 'none' || (nested.vpid !== 0 && nested.has_vpid02);
@@ -65,7 +69,7 @@ function nested_vmx_transition_tlb_flush(vcpu: kvm_vcpu, is_vmenter: boolean): v
   }
 }
 
-/** b89805082adf vmx/nested.c:2495 prepare_vmcs02 */
+/** b89805082adf vmx/nested.c prepare_vmcs02 */
 function prepare_vmcs02(vcpu: kvm_vcpu, { cr0, cr3, cr4, efer }: NestedEntry, from_vmentry: boolean): void {
   const { registers, nested } = vcpu;
   nested_vmx_transition_tlb_flush(vcpu, true);
@@ -91,7 +95,7 @@ export function nested_vmx_enter_non_root_mode(vcpu: kvm_vcpu, vmcs12: NestedEnt
   prepare_vmcs02(vcpu, vmcs12, from_vmentry);
 }
 
-/** b89805082adf vmx/nested.c:4279 load_vmcs12_host_state */
+/** b89805082adf vmx/nested.c load_vmcs12_host_state */
 function load_vmcs12_host_state(vcpu: kvm_vcpu): void {
   const { registers, nested } = vcpu;
   const { cr0, cr3, cr4, efer } = nested.l1;
@@ -111,7 +115,10 @@ export function nested_vmx_vmexit(vcpu: kvm_vcpu): void {
   load_vmcs12_host_state(vcpu);
 }
 
-/** b89805082adf vmx/nested.c:4426 nested_vmx_restore_host_state: hardware refused L2's state late, L1 goes on as if nothing was. */
+/**
+ * b89805082adf vmx/nested.c nested_vmx_restore_host_state: hardware refused L2's state late, L1 goes on as if nothing
+ * was.
+ */
 export function nested_vmx_restore_host_state(vcpu: kvm_vcpu): void {
   const { registers, nested } = vcpu;
   vcpu.is_guest_mode = false;

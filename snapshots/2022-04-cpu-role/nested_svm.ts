@@ -2,8 +2,8 @@
 /**
  * e5ed0fb01004 arch/x86/kvm/svm/nested.c as far as it reaches the MMU: VMRUN and #VMEXIT, with and without NPT in L1.
  *
- * Left out: consistency checks of vmcb12, intercepts that L1 asks for, pages of the nested state, ASID flush commands of
- * L1 (KVM flushes on every transition here).
+ * Left out: consistency checks of vmcb12, intercepts that L1 asks for, pages of the nested state, ASID flush commands
+ * of L1 (KVM flushes on every transition here).
  */
 import type { NestedEntry } from '../../src/era.ts';
 import { CR0 } from '../../src/sim/registers.ts';
@@ -13,8 +13,8 @@ import { KVM_REQ, type kvm_vcpu } from './types.ts';
 import { because, is_pae_paging, kvm_make_request, load_pdptrs } from './x86.ts';
 
 /**
- * e5ed0fb01004 svm/nested.c nested_svm_init_mmu_context. CR0 is PG and nothing else. The vCPU is not in guest mode yet, so
- * the role says guest_mode=0 (it does until v6.4 and later).
+ * e5ed0fb01004 svm/nested.c nested_svm_init_mmu_context. CR0 is PG and nothing else. The vCPU is not in guest mode
+ * yet, so the role says guest_mode=0 (it does until v6.4 and later).
  */
 function nested_svm_init_mmu_context(vcpu: kvm_vcpu): void {
   const { cr4, efer } = vcpu.nested.l1;
@@ -30,7 +30,9 @@ function nested_svm_uninit_mmu_context(vcpu: kvm_vcpu): void {
   vcpu.walk_mmu = vcpu.root_mmu;
 }
 
-/** e5ed0fb01004 svm/nested.c nested_svm_transition_tlb_flush: one ASID serves L1 and L2, so all is flushed each time. */
+/**
+ * e5ed0fb01004 svm/nested.c nested_svm_transition_tlb_flush: one ASID serves L1 and L2, so all is flushed each time.
+ */
 function nested_svm_transition_tlb_flush(vcpu: kvm_vcpu): void {
   kvm_make_request(KVM_REQ.MMU_SYNC, vcpu);
   kvm_make_request(KVM_REQ.TLB_FLUSH_CURRENT, vcpu);
@@ -45,7 +47,7 @@ function nested_svm_load_cr3(vcpu: kvm_vcpu, cr3: number, nested_npt: boolean, r
   if (!nested_npt) kvm_mmu_new_pgd(vcpu, cr3);
 }
 
-/** e5ed0fb01004 svm/nested.c:721 enter_svm_guest_mode. NPT for L2 needs NPT in the host. */
+/** e5ed0fb01004 svm/nested.c enter_svm_guest_mode. NPT for L2 needs NPT in the host. */
 export function enter_svm_guest_mode(vcpu: kvm_vcpu, vmcb12: NestedEntry, from_vmrun: boolean): void {
   const { registers, nested } = vcpu;
   nested.l1.copy(registers);
@@ -64,7 +66,7 @@ export function enter_svm_guest_mode(vcpu: kvm_vcpu, vmcb12: NestedEntry, from_v
   nested_svm_load_cr3(vcpu, vmcb12.cr3, nested.uses_tdp, from_vmrun);
 }
 
-/** e5ed0fb01004 svm/nested.c:888 nested_svm_vmexit */
+/** e5ed0fb01004 svm/nested.c nested_svm_vmexit */
 export function nested_svm_vmexit(vcpu: kvm_vcpu): void {
   const { registers, nested } = vcpu;
   const { cr0, cr3, cr4, efer } = nested.l1;

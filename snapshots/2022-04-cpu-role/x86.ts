@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * e5ed0fb01004 arch/x86/kvm/x86.c as far as it reaches the MMU: register writes, PCID invalidation, requests, guest entry.
+ * e5ed0fb01004 arch/x86/kvm/x86.c as far as it reaches the MMU: register writes, PCID invalidation, requests, guest
+ * entry.
  *
- * Left out: async page faults (their queue is cleared when CR0.PG changes), timers, interrupts and every other request,
- * CS.L (a guest that clears CR0.PG is taken to be in compatibility mode), protected guests, the quirk for CD and NW.
+ * Left out: async page faults (their queue is cleared when CR0.PG changes), timers, interrupts and every other
+ * request, CS.L (a guest that clears CR0.PG is taken to be in compatibility mode), protected guests, the quirk for CD
+ * and NW.
  */
 import type { WriteResult } from '../../src/era.ts';
 import { probe } from '../../src/sim/log.ts';
@@ -41,7 +43,10 @@ const X86_CR4_PDPTR_BITS = CR4.PGE | CR4.PSE | CR4.PAE | CR4.SMEP;
 /** CR0 bits that exist: PE MP EM TS ET NE WP AM NW CD PG; others are ignored. ET is always one. SDM vol. 3A 2.5. */
 const CR0_DEFINED = 0xe005003f;
 const CR0_ET = 1 << 4;
-/** CR4 bits every virtual CPU has here: VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP VMXE FSGSBASE OSXSAVE. */
+/**
+ * CR4 bits every virtual CPU has here: VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP VMXE FSGSBASE
+ * OSXSAVE.
+ */
 const CR4_ALWAYS = 0x00052fff;
 /** EFER bits that exist: SCE LME LMA NXE SVME LMSLE FFXSR. APM vol. 2 3.1.7. */
 const EFER_DEFINED = 0x00007d01;
@@ -110,8 +115,8 @@ function bit_names(register: string, names: Readonly<Record<string, number>>, ma
 const is_illegal_gpa = (vcpu: kvm_vcpu, gpa: number): boolean => gpa >= 2 ** vcpu.maxphyaddr;
 
 /**
- * e5ed0fb01004 x86.c:843 load_pdptrs. False when the table cannot be read or an entry that is present sets a reserved bit.
- * Without TDP a change frees the current root, as it was made of the old PDPTEs.
+ * e5ed0fb01004 x86.c:843 load_pdptrs. False when the table cannot be read or an entry that is present sets a reserved
+ * bit. Without TDP a change frees the current root, as it was made of the old PDPTEs.
  */
 export const load_pdptrs = probe(
   'load_pdptrs',
@@ -166,7 +171,7 @@ function kvm_post_set_cr0(vcpu: kvm_vcpu, old_cr0: number, cr0: number): void {
   if ((changed & CR0.CD) !== 0 && vcpu.kvm.noncoherent_dma) kvm_zap_gfn_range(vcpu);
 }
 
-/** e5ed0fb01004 x86.c kvm_set_cr0 */
+/** e5ed0fb01004 x86.c:914 kvm_set_cr0 */
 export function kvm_set_cr0(vcpu: kvm_vcpu, value: number): WriteResult {
   const { registers } = vcpu;
   const old_cr0 = registers.cr0;
@@ -190,8 +195,8 @@ export function kvm_set_cr0(vcpu: kvm_vcpu, value: number): WriteResult {
 }
 
 /**
- * e5ed0fb01004 x86.c:1102 kvm_post_set_cr4. Roles and flushes are separate. PCIDE 0 to 1 needs no flush, but a cached root
- * that is stale could be used again by a MOV CR3 without flush, so without TDP all roots go.
+ * e5ed0fb01004 x86.c:1102 kvm_post_set_cr4. Roles and flushes are separate. PCIDE 0 to 1 needs no flush, but a cached
+ * root that is stale could be used again by a MOV CR3 without flush, so without TDP all roots go.
  */
 function kvm_post_set_cr4(vcpu: kvm_vcpu, old_cr4: number, cr4: number): void {
   const changed = cr4 ^ old_cr4;
@@ -221,7 +226,7 @@ function kvm_is_valid_cr4({ kvm }: kvm_vcpu, cr4: number): boolean {
   return (cr4 & ~allowed) === 0;
 }
 
-/** e5ed0fb01004 x86.c kvm_set_cr4 */
+/** e5ed0fb01004 x86.c:1144 kvm_set_cr4 */
 export function kvm_set_cr4(vcpu: kvm_vcpu, cr4: number): WriteResult {
   const { registers } = vcpu;
   const old_cr4 = registers.cr4;

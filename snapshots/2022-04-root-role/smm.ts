@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * SMM entry (7a458f0e1ba1 arch/x86/kvm/x86.c) and RSM (7a458f0e1ba1 arch/x86/kvm/emulate.c) as far as they reach the MMU.
+ * SMM entry (7a458f0e1ba1 arch/x86/kvm/x86.c) and RSM (7a458f0e1ba1 arch/x86/kvm/emulate.c) as far as they reach the
+ * MMU.
  *
- * Left out: segments, descriptor tables and everything else of the save area; NMI masking; a guest CPU without long mode.
+ * Left out: segments, descriptor tables and everything else of the save area; NMI masking; a guest CPU without long
+ * mode.
  */
 import { CR0, CR3_PCID, CR4, EFER } from '../../src/sim/registers.ts';
 import { kvm_mmu_reset_context } from './mmu_roots.ts';
@@ -40,7 +42,10 @@ function kvm_x86_leave_smm(vcpu: kvm_vcpu): void {
   else enter_svm_guest_mode(vcpu, state, false);
 }
 
-/** 7a458f0e1ba1 x86.c enter_smm: registers are stored below the setters, so no PDPTEs are loaded and no flush is asked for. */
+/**
+ * 7a458f0e1ba1 x86.c enter_smm: registers are stored below the setters, so no PDPTEs are loaded and no flush is asked
+ * for.
+ */
 export function enter_smm(vcpu: kvm_vcpu): void {
   const { registers } = vcpu;
   vcpu.nested.smram.copy(registers);
@@ -66,8 +71,8 @@ function set_cr(vcpu: kvm_vcpu, nr: 0 | 3 | 4, value: number): void {
 }
 
 /**
- * 7a458f0e1ba1 emulate.c em_rsm: to real mode step by step, as CR4.PCIDE must be cleared before CR0.PG and CR4.PAE before
- * EFER.LME; then the saved state.
+ * 7a458f0e1ba1 emulate.c em_rsm: to real mode step by step, as CR4.PCIDE must be cleared before CR0.PG and CR4.PAE
+ * before EFER.LME; then the saved state.
  */
 export function em_rsm(vcpu: kvm_vcpu): void {
   const { registers, log, nested } = vcpu;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * Vector sections about events and roots: `events` (one guest event, MMU functions recorded) and `rootcache` (the cache of
- * previous roots alone). Reads columns, sets up what the recordings had mocked, calls the port, and names what the log says
- * as the vectors do.
+ * Vector sections about events and roots: `events` (one guest event, MMU functions recorded) and `rootcache` (the
+ * cache of previous roots alone). Reads columns, sets up what the recordings had mocked, calls the port, and names
+ * what the log says as the vectors do.
  */
 import type { VectorRow, VectorSurface, VectorValue } from '../../src/era.ts';
 import { inertCpu } from '../../src/sim/cpu.ts';

@@ -116,7 +116,10 @@ function free_pae_roots(kvm: kvm, mmu: kvm_mmu, invalid_list: number[]): void {
   }
 }
 
-/** 01b31714bd90 mmu.c:3561 kvm_mmu_free_guest_mode_roots: previous roots of L2, or without a page; never the current one. */
+/**
+ * 01b31714bd90 mmu.c:3561 kvm_mmu_free_guest_mode_roots: previous roots of L2, or without a page; never the current
+ * one.
+ */
 export function kvm_mmu_free_guest_mode_roots(kvm: kvm, mmu: kvm_mmu): void {
   const by = 'kvm_mmu_free_guest_mode_roots';
   if (root_role.guest_mode(mmu, by) === 1) throw new Error(`${by}: the MMU itself is in guest mode`);
@@ -132,7 +135,10 @@ export function kvm_mmu_free_guest_mode_roots(kvm: kvm, mmu: kvm_mmu): void {
 
 // --- building -------------------------------------------------------------------------------------------------------
 
-/** 01b31714bd90 mmu.c mmu_check_root: a root outside the guest's memory ends in a triple fault; there is no dummy root yet. */
+/**
+ * 01b31714bd90 mmu.c:3588 mmu_check_root: a root outside the guest's memory ends in a triple fault; there is no dummy
+ * root yet.
+ */
 function mmu_check_root(vcpu: kvm_vcpu, root_gfn: number): boolean {
   if (vcpu.kvm.vm.memslots.isVisible(root_gfn)) return true;
   kvm_make_request(KVM_REQ.TRIPLE_FAULT, vcpu);
@@ -161,14 +167,14 @@ export const mmu_alloc_root = probe(
   { skipped: INVALID_PAGE },
 );
 
-/** 01b31714bd90 mmu.h is_tdp_mmu_enabled: two-dimensional paging, and the TDP MMU chosen for this VM. */
-const is_tdp_mmu_enabled = ({ vm }: kvm): boolean => vm.host.tdp !== 'none' && vm.host.tdpMmu;
+/** 01b31714bd90 mmu.c tdp_mmu_enabled: two-dimensional paging with the TDP MMU, for every VM of the module. */
+const tdp_mmu_enabled = ({ vm }: kvm): boolean => vm.host.tdp !== 'none' && vm.host.tdpMmu;
 
 /** 01b31714bd90 mmu.c:3618 mmu_alloc_direct_roots. False when there is no root. */
 function mmu_alloc_direct_roots(vcpu: kvm_vcpu): boolean {
   const { mmu, kvm } = vcpu;
   const level = root_role.level(mmu, 'mmu_alloc_direct_roots');
-  if (is_tdp_mmu_enabled(kvm)) {
+  if (tdp_mmu_enabled(kvm)) {
     kvm.vm.counters.roots_allocated_tdp_mmu++;
     const root = kvm_tdp_mmu_get_vcpu_root(vcpu);
     vcpu.log.note('root', root);
@@ -247,7 +253,10 @@ export function get_guest_pgd(vcpu: kvm_vcpu, mmu: kvm_mmu): number {
   return mmu.get_guest_pgd === 'get_guest_cr3' ? vcpu.registers.cr3 : vcpu.nested_pgd;
 }
 
-/** 01b31714bd90 mmu.c:3842 mmu_alloc_special_roots: tables above the PAE roots, for an L1 that gives a 32-bit L2 nested paging. */
+/**
+ * 01b31714bd90 mmu.c:3842 mmu_alloc_special_roots: tables above the PAE roots, for an L1 that gives a 32-bit L2
+ * nested paging.
+ */
 function mmu_alloc_special_roots(vcpu: kvm_vcpu): void {
   const by = 'mmu_alloc_special_roots';
   const { mmu, kvm } = vcpu;
@@ -262,7 +271,10 @@ function mmu_alloc_special_roots(vcpu: kvm_vcpu): void {
   if (root_role.level(mmu, by) > PT64_ROOT_4LEVEL && mmu.pml5_root === 0) mmu.pml5_root = kvm.vm.pages.createSpecial();
 }
 
-/** 01b31714bd90 mmu.c __kvm_mmu_create: pae_root exists where 32-bit roots can: without TDP, or when TDP itself is 3 levels. */
+/**
+ * 01b31714bd90 mmu.c __kvm_mmu_create: pae_root exists where 32-bit roots can: without TDP, or when TDP itself is 3
+ * levels.
+ */
 export function __kvm_mmu_create(vcpu: kvm_vcpu, mmu: kvm_mmu): void {
   const { host, pages } = vcpu.kvm.vm;
   if (host.tdp !== 'none' && host.forcedTdpLevel > PT32E_ROOT_LEVEL) return;
@@ -350,8 +362,8 @@ function is_root_usable(kvm: kvm, root: kvm_mmu_root_info, pgd: number, new_role
 const DIRECT = 1 << 7;
 
 /**
- * 01b31714bd90 mmu.c:4492 cached_root_find_and_keep_current: rotates the current root through the cache until a usable one is current.
- * After a miss the oldest entry is current; it is freed.
+ * 01b31714bd90 mmu.c:4492 cached_root_find_and_keep_current: rotates the current root through the cache until a
+ * usable one is current. After a miss the oldest entry is current; it is freed.
  */
 function cached_root_find_and_keep_current(kvm: kvm, mmu: kvm_mmu, new_pgd: number, new_role: number): boolean {
   if (is_root_usable(kvm, mmu.root, new_pgd, new_role)) return true;
@@ -367,8 +379,8 @@ function cached_root_find_and_keep_current(kvm: kvm, mmu: kvm_mmu, new_pgd: numb
 }
 
 /**
- * 01b31714bd90 mmu.c:4526 cached_root_find_without_current: takes the first usable entry out; later ones move up. A miss
- * moves nothing.
+ * 01b31714bd90 mmu.c:4526 cached_root_find_without_current: takes the first usable entry out; later ones move up. A
+ * miss moves nothing.
  */
 function cached_root_find_without_current(kvm: kvm, mmu: kvm_mmu, new_pgd: number, new_role: number): boolean {
   let i = 0;
@@ -429,7 +441,7 @@ function clear_write_flooding(vcpu: kvm_vcpu, sp: number): void {
 
 // --- sync and obsolescence ------------------------------------------------------------------------------------------
 
-/** 01b31714bd90 mmu.c is_unsync_root: the page, or one below it, is out of sync. */
+/** 01b31714bd90 mmu.c:3914 is_unsync_root: the page, or one below it, is out of sync. */
 function is_unsync_root(kvm: kvm, root: number): boolean {
   if (!VALID_PAGE(root)) return false;
   const sp = to_shadow_page(kvm, root);
@@ -477,8 +489,8 @@ export const kvm_mmu_sync_prev_roots = probe(
 );
 
 /**
- * 01b31714bd90 mmu.c:5450 is_obsolete_root. A root without a page is taken as obsolete: only special roots are such, and
- * they are never cached.
+ * 01b31714bd90 mmu.c:5450 is_obsolete_root. A root without a page is taken as obsolete: only special roots are such,
+ * and they are never cached.
  */
 function is_obsolete_root(kvm: kvm, root_hpa: number): boolean {
   if (!VALID_PAGE(root_hpa)) return false;

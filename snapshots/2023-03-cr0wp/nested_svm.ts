@@ -2,8 +2,8 @@
 /**
  * 01b31714bd90 arch/x86/kvm/svm/nested.c as far as it reaches the MMU: VMRUN and #VMEXIT, with and without NPT in L1.
  *
- * Left out: consistency checks of vmcb12, intercepts that L1 asks for, pages of the nested state, ASID flush commands of
- * L1 (KVM flushes on every transition here).
+ * Left out: consistency checks of vmcb12, intercepts that L1 asks for, pages of the nested state, ASID flush commands
+ * of L1 (KVM flushes on every transition here).
  */
 import type { NestedEntry } from '../../src/era.ts';
 import { CR0 } from '../../src/sim/registers.ts';
@@ -13,8 +13,8 @@ import { KVM_REQ, type kvm_vcpu } from './types.ts';
 import { because, is_pae_paging, kvm_make_request, load_pdptrs } from './x86.ts';
 
 /**
- * 01b31714bd90 svm/nested.c:80 nested_svm_init_mmu_context. CR0 is PG and nothing else. The vCPU is not in guest mode yet, so
- * the role says guest_mode=0 (it does until v6.4 and later).
+ * 01b31714bd90 svm/nested.c:80 nested_svm_init_mmu_context. CR0 is PG and nothing else. The vCPU is not in guest mode
+ * yet, so the role says guest_mode=0 (it does until v6.4 and later).
  */
 function nested_svm_init_mmu_context(vcpu: kvm_vcpu): void {
   const { cr4, efer } = vcpu.nested.l1;
@@ -30,7 +30,10 @@ function nested_svm_uninit_mmu_context(vcpu: kvm_vcpu): void {
   vcpu.walk_mmu = vcpu.root_mmu;
 }
 
-/** 01b31714bd90 svm/nested.c:476 nested_svm_transition_tlb_flush: one ASID serves L1 and L2, so all is flushed each time. */
+/**
+ * 01b31714bd90 svm/nested.c:476 nested_svm_transition_tlb_flush: one ASID serves L1 and L2, so all is flushed each
+ * time.
+ */
 function nested_svm_transition_tlb_flush(vcpu: kvm_vcpu): void {
   kvm_make_request(KVM_REQ.MMU_SYNC, vcpu);
   kvm_make_request(KVM_REQ.TLB_FLUSH_CURRENT, vcpu);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * 01b31714bd90 arch/x86/kvm/vmx/nested.c as far as it reaches the MMU: entry to L2 and exit from it, with and without EPT in L1.
+ * 01b31714bd90 arch/x86/kvm/vmx/nested.c as far as it reaches the MMU: entry to L2 and exit from it, with and without
+ * EPT in L1.
  *
  * Left out: consistency checks of vmcs12, intercepts that L1 asks for, pages of the nested state, VMFUNC, INVEPT and
  * INVVPID, and the PDPTEs that vmcs12 holds for a PAE L2 on EPT.
@@ -16,7 +17,10 @@ const VMX_EPTP_AD_ENABLE_BIT = 1 << 6;
 /** Largest EPT page that L1 is offered: 2 is 2 MiB, 3 is 1 GiB. */
 const ept_lpage_level = ({ kvm }: kvm_vcpu): number => Math.min(3, Math.max(2, kvm.vm.host.maxHugePageLevel));
 
-/** 01b31714bd90 vmx/nested.c nested_ept_new_eptp: shadow L1's EPT. Execute-only entries are offered to L1 as the CPU has them. */
+/**
+ * 01b31714bd90 vmx/nested.c nested_ept_new_eptp: shadow L1's EPT. Execute-only entries are offered to L1 as the CPU
+ * has them.
+ */
 function nested_ept_new_eptp(vcpu: kvm_vcpu): void {
   const eptp = vcpu.nested_pgd;
   kvm_init_shadow_ept_mmu(vcpu, true, ept_lpage_level(vcpu), (eptp & VMX_EPTP_AD_ENABLE_BIT) !== 0, eptp);
@@ -46,8 +50,8 @@ function nested_vmx_load_cr3(vcpu: kvm_vcpu, cr3: number, nested_ept: boolean, r
 }
 
 /**
- * 01b31714bd90 vmx/nested.c nested_has_guest_tlb_tag: hardware tells L2's translations from L1's. With EPT in the host it does by
- * the root, as guest_mode is in the role.
+ * 01b31714bd90 vmx/nested.c nested_has_guest_tlb_tag: hardware tells L2's translations from L1's. With EPT in the
+ * host it does by the root, as guest_mode is in the role.
  */
 const nested_has_guest_tlb_tag = ({ nested, kvm }: kvm_vcpu): boolean =>
   kvm.vm.host.tdp !== 'none' || (nested.vpid !== 0 && nested.has_vpid02);
@@ -111,7 +115,10 @@ export function nested_vmx_vmexit(vcpu: kvm_vcpu): void {
   load_vmcs12_host_state(vcpu);
 }
 
-/** 01b31714bd90 vmx/nested.c nested_vmx_restore_host_state: hardware refused L2's state late, L1 goes on as if nothing was. */
+/**
+ * 01b31714bd90 vmx/nested.c nested_vmx_restore_host_state: hardware refused L2's state late, L1 goes on as if nothing
+ * was.
+ */
 export function nested_vmx_restore_host_state(vcpu: kvm_vcpu): void {
   const { registers, nested } = vcpu;
   vcpu.is_guest_mode = false;

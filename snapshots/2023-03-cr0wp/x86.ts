@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * 01b31714bd90 arch/x86/kvm/x86.c as far as it reaches the MMU: register writes, PCID invalidation, requests, guest entry.
+ * 01b31714bd90 arch/x86/kvm/x86.c as far as it reaches the MMU: register writes, PCID invalidation, requests, guest
+ * entry.
  *
- * Left out: async page faults (their queue is cleared when CR0.PG changes), timers, interrupts and every other request,
- * CS.L (a guest that clears CR0.PG is taken to be in compatibility mode), protected guests, the quirk for CD and NW.
+ * Left out: async page faults (their queue is cleared when CR0.PG changes), timers, interrupts and every other
+ * request, CS.L (a guest that clears CR0.PG is taken to be in compatibility mode), protected guests, the quirk for CD
+ * and NW.
  */
 import type { WriteResult } from '../../src/era.ts';
 import { probe } from '../../src/sim/log.ts';
@@ -42,7 +44,10 @@ const X86_CR4_PDPTR_BITS = CR4.PGE | CR4.PSE | CR4.PAE | CR4.SMEP;
 /** CR0 bits that exist: PE MP EM TS ET NE WP AM NW CD PG; others are ignored. ET is always one. SDM vol. 3A 2.5. */
 const CR0_DEFINED = 0xe005003f;
 const CR0_ET = 1 << 4;
-/** CR4 bits every virtual CPU has here: VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP VMXE FSGSBASE OSXSAVE. */
+/**
+ * CR4 bits every virtual CPU has here: VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP VMXE FSGSBASE
+ * OSXSAVE.
+ */
 const CR4_ALWAYS = 0x00052fff;
 /** EFER bits that exist: SCE LME LMA NXE SVME LMSLE FFXSR. APM vol. 2 3.1.7. */
 const EFER_DEFINED = 0x00007d01;
@@ -111,8 +116,8 @@ function bit_names(register: string, names: Readonly<Record<string, number>>, ma
 const is_illegal_gpa = (vcpu: kvm_vcpu, gpa: number): boolean => gpa >= 2 ** vcpu.maxphyaddr;
 
 /**
- * 01b31714bd90 x86.c:860 load_pdptrs. False when the table cannot be read or an entry that is present sets a reserved bit.
- * Without TDP a change frees the current root, as it was made of the old PDPTEs.
+ * 01b31714bd90 x86.c:860 load_pdptrs. False when the table cannot be read or an entry that is present sets a reserved
+ * bit. Without TDP a change frees the current root, as it was made of the old PDPTEs.
  */
 export const load_pdptrs = probe(
   'load_pdptrs',
@@ -157,9 +162,9 @@ export function kvm_x86_set_cr0(vcpu: kvm_vcpu, cr0: number): void {
 }
 
 /**
- * 01b31714bd90 x86.c:907 kvm_post_set_cr0. New: with TDP, a write that changes WP and nothing else keeps every root, as WP
- * is in no TDP root role any more; only how the guest's tables are judged is worked out anew. Clearing CR0.PG flushes the
- * guest's TLB, whatever becomes of the roots.
+ * 01b31714bd90 x86.c:907 kvm_post_set_cr0. New: with TDP, a write that changes WP and nothing else keeps every root,
+ * as WP is in no TDP root role any more; only how the guest's tables are judged is worked out anew. Clearing CR0.PG
+ * flushes the guest's TLB, whatever becomes of the roots.
  */
 function kvm_post_set_cr0(vcpu: kvm_vcpu, old_cr0: number, cr0: number): void {
   const changed = cr0 ^ old_cr0;
@@ -199,8 +204,8 @@ export function kvm_set_cr0(vcpu: kvm_vcpu, value: number): WriteResult {
 }
 
 /**
- * 01b31714bd90 x86.c:1133 kvm_post_set_cr4. Roles and flushes are separate. PCIDE 0 to 1 needs no flush, but a cached root
- * that is stale could be used again by a MOV CR3 without flush, so without TDP all roots go.
+ * 01b31714bd90 x86.c:1133 kvm_post_set_cr4. Roles and flushes are separate. PCIDE 0 to 1 needs no flush, but a cached
+ * root that is stale could be used again by a MOV CR3 without flush, so without TDP all roots go.
  */
 function kvm_post_set_cr4(vcpu: kvm_vcpu, old_cr4: number, cr4: number): void {
   const changed = cr4 ^ old_cr4;
