@@ -31,6 +31,8 @@ export class Guest {
   readonly #handlers: Handlers;
   /** Faults the guest has logged: its handler writes one record of 16 bytes each. */
   #logged = 0;
+  /** The handlers' own code and data are mapped: an exception inside one means that nothing is. */
+  #delivering = false;
   /** Width of the code that runs now. */
   codeBits: 16 | 32 | 64 = 16;
 
@@ -69,6 +71,10 @@ export class Guest {
           this.deliver(vcpu, 13, 0, 0);
           return false;
         default: {
+          if (!this.#leavesGuest(vcpu)) {
+            this.deliver(vcpu, 14, vcpu.cpu.exitCode, vcpu.cpu.exitAddress);
+            return false;
+          }
           const outcome = this.#faultExit(vcpu);
           if (outcome === 'emulate') return this.#emulate(vcpu, address, kind, user, store);
           this.enter(vcpu);
@@ -86,6 +92,10 @@ export class Guest {
 
   /** An exception: the guest logs it and goes on behind the faulting op. */
   deliver(vcpu: MachineVcpu, vector: 6 | 13 | 14, errorCode: number, address: number): void {
+    if (this.#delivering) {
+      throw new GuestStopped(`triple fault: exception ${vector} at 0x${address.toString(16)} in an exception handler`);
+    }
+    this.#delivering = true;
     this.#recorder.guestFault(vector, errorCode, address);
     const { registers } = vcpu.cpu;
     const bits = this.codeBits === 64 ? 64 : 32;
@@ -94,11 +104,17 @@ export class Guest {
     this.access(vcpu, u64Of(this.#handlers[bits][vector]), 'x');
     for (const touch of faultTouches({ bits, cpl, vector, nth: this.#logged++ })) this.touch(vcpu, touch);
     registers.cpl = cpl;
+    this.#delivering = false;
   }
 
   /** An access that the guest's code makes beside what a step is about. */
   touch(vcpu: MachineVcpu, { address, access }: Touch): void {
     this.access(vcpu, u64Of(address), access === 'r' ? 'r' : 'w');
+  }
+
+  /** A #PF under shadow paging that the kernel lets through to the guest is no exit. */
+  #leavesGuest({ kernel, cpu }: MachineVcpu): boolean {
+    return this.#machine.vm.host.tdp !== 'none' || (kernel.interceptsPageFault?.(cpu.exitCode) ?? true);
   }
 
   #faultExit(vcpu: MachineVcpu): FaultOutcome {
