@@ -277,6 +277,11 @@ export class Executor {
     }
     enter.call(kernel, state);
     guest.enter(vcpu);
+    if (!kernel.view.isGuestMode()) {
+      // The entry failed, e.g. because L1 asks for nested paging where it is not offered: L1 goes on behind it.
+      if (svm) this.#touch(vcpu, (step as StepOf<'vmrun'>).afterTouches);
+      return;
+    }
     this.#steps(step.block.body);
     this.#fetch(vcpu, step.block.closeAddress);
     recorder.exit('l2 exit');
