@@ -69,6 +69,8 @@ export interface EraVcpu {
   intercepts(register: 'cr0' | 'cr3' | 'cr4' | 'efer', value: number): boolean;
   /** Whether INVLPG and INVPCID leave the guest. */
   interceptsInvalidation(): boolean;
+  /** Whether a #PF with this error code leaves the guest under shadow paging. Absent: every one does. */
+  interceptsPageFault?(errorCode: number): boolean;
   /** Register writes as the exit handler makes them. Bit 63 of CR3 comes as `noflush`. */
   writeCr0(value: number): WriteResult;
   writeCr3(value: number, noflush: boolean): WriteResult;

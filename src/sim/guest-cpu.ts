@@ -63,7 +63,8 @@ export class GuestCpu implements Cpu {
     this.#host = host;
     this.#memory = memory;
     this.#features = { maxPhyAddr: cpuid.maxPhyAddr, gbPages: cpuid.gbPages, amd: cpuid.amd, executeOnly: false };
-    this.#hostFeatures = { maxPhyAddr: 52, gbPages: true, amd: false, executeOnly: true };
+    // One bit short of the format's limit, as on every CPU so far: kernels make entries that fault by setting them all.
+    this.#hostFeatures = { maxPhyAddr: 51, gbPages: true, amd: false, executeOnly: true };
     this.#nested = host.tdp === 'none' ? null : new Walker(memory);
     this.#walker = new Walker(memory, this.#nested);
     this.tlb = new Tlb(tlbShape);
