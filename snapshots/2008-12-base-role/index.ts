@@ -30,6 +30,7 @@ import { role_text } from './trace.ts';
 import { INVALID_PAGE, kvm, kvm_vcpu, UNMAPPED_GVA } from './types.ts';
 import { vectors } from './vectors.ts';
 import {
+  CR4_KNOWN,
   kvm_inject_page_fault,
   kvm_mmu_invlpg,
   kvm_mmu_page_fault,
@@ -67,7 +68,8 @@ class Vcpu implements EraVcpu {
   /**
    * SVM intercepts CR0 and CR3 only under shadow paging. VMX compares CR0 with all bits of the read shadow and CR4 with the
    * bits of KVM_GUEST_CR4_MASK, so a write that changes none of them stays in the guest; CR3 under EPT exits only while
-   * paging is off (v2.6.29 vmx.c ept_update_paging_mode_cr0:1499).
+   * paging is off (v2.6.29 vmx.c ept_update_paging_mode_cr0:1499). CR4 bits that came to CPUs later raise #GP there without
+   * an exit; KVM's check of the same bits stands in for that.
    */
   intercepts(register: 'cr0' | 'cr3' | 'cr4' | 'efer', value: number): boolean {
     const { kvm } = this.#vcpu;
@@ -78,7 +80,7 @@ class Vcpu implements EraVcpu {
       case 'cr3':
         return vendor === 'vmx' ? tdp === 'none' || !is_paging(this.#vcpu) : tdp === 'none';
       case 'cr4':
-        return vendor === 'svm' || ((value ^ this.registers.cr4) & KVM_GUEST_CR4_MASK) !== 0;
+        return vendor === 'svm' || ((value ^ this.registers.cr4) & (KVM_GUEST_CR4_MASK | ~CR4_KNOWN)) !== 0;
       case 'efer':
         return true;
     }

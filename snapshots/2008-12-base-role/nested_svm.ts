@@ -11,7 +11,7 @@ import { CR0, EFER } from '../../src/sim/registers.ts';
 import { is_long_mode, is_pae, is_paging } from './calc.ts';
 import { kvm_mmu_load, kvm_mmu_reset_context } from './mmu_roots.ts';
 import type { kvm_vcpu } from './types.ts';
-import { kvm_set_cr3, load_pdptrs, update_lma } from './x86.ts';
+import { kvm_set_cr3, load_pdptrs, store_efer, update_lma } from './x86.ts';
 
 /** What L1's VMCB holds of L2. */
 export interface vmcb_save {
@@ -26,7 +26,7 @@ const npt_enabled = ({ kvm }: kvm_vcpu): boolean => kvm.vm.host.tdp === 'npt';
 /** svm.c svm_set_efer:191. Under shadow paging LME is kept from the guest's view too while LMA is clear. */
 function svm_set_efer(vcpu: kvm_vcpu, efer: number): void {
   const visible = !npt_enabled(vcpu) && (efer & EFER.LMA) === 0 ? efer & ~EFER.LME : efer;
-  vcpu.registers.efer = visible >>> 0;
+  store_efer(vcpu, visible, vcpu.registers.cr0);
 }
 
 /** svm.c svm_set_cr0:879. With nested paging only the VMCB changes; arch.cr0 follows at the next exit. */

@@ -107,13 +107,15 @@ export class guest_walker {
 export class kvm_vcpu {
   readonly kvm: kvm;
   readonly log: EventLog;
-  /** Registers in force, L2's while L2 runs; `pdptes` are the cached PDPTRs. EFER is shadow_efer. */
+  /** Registers in force, L2's while L2 runs; `pdptes` are the cached PDPTRs. */
   readonly registers: Registers;
   readonly cpu: Cpu;
   readonly mmu: kvm_mmu;
   readonly walker = new guest_walker();
   /** arch.cr0: KVM's copy. With nested paging CR0 is written without an exit and this lags until the next one. */
   cr0: number;
+  /** arch.shadow_efer: differs from the register in LMA alone, see set_efer. */
+  shadow_efer: number;
   requests = 0;
   /** arch.update_pte: the page guessed from a guest PTE write. `valid` = the pfn is not bad_pfn. */
   readonly update_pte = { gfn: 0, valid: false, largepage: false };
@@ -138,5 +140,6 @@ export class kvm_vcpu {
     this.cpu = cpu;
     this.mmu = new kvm_mmu(kvm.vm);
     this.cr0 = registers.cr0;
+    this.shadow_efer = registers.efer;
   }
 }

@@ -67,7 +67,7 @@ export function events(row: VectorRow): VectorRow {
     cr0_after: registers.cr0.toString(16),
     cr3_after: registers.cr3.toString(16),
     cr4_after: registers.cr4.toString(16),
-    efer_after: registers.efer.toString(16),
+    efer_after: vcpu.shadow_efer.toString(16),
     actions,
   };
 }

@@ -53,7 +53,8 @@ const cr4_bits = {
 
 const all_bits = (bits: Readonly<Record<string, number>>): number => Object.values(bits).reduce((a, b) => a | b, 0);
 const CR0_KNOWN = all_bits(cr0_bits);
-const CR4_KNOWN = all_bits(cr4_bits);
+/** Every CR4 bit this kernel knows. */
+export const CR4_KNOWN = all_bits(cr4_bits);
 /** kvm_host.h: bits 2:0 and 11:5, and 63:40 in the high half. Bits 3 and 4 (PWT, PCD) are free. */
 const CR3_L_MODE_RESERVED_LO = 0xfe7;
 const CR3_L_MODE_RESERVED_HI = 0xffffff00;
@@ -72,16 +73,6 @@ function changed_bits(register: string, bits: Readonly<Record<string, number>>, 
   const changed = Object.entries(bits).filter(([, bit]) => ((before ^ after) & bit) !== 0);
   return changed.length === 0 ? `${register} unchanged` : changed.map(([name]) => `${register}.${name}`).join(' ');
 }
-
-/** v2.6.29 x86.c kvm_inject_gp */
-const kvm_inject_gp = probe(
-  'kvm_inject_gp',
-  ({ kvm }: kvm_vcpu): WriteResult => {
-    kvm.vm.counters.injected_gp++;
-    return 'gp';
-  },
-  { skipped: gp },
-);
 
 /** v2.6.29 x86.c kvm_inject_page_fault:172 */
 export function kvm_inject_page_fault(vcpu: kvm_vcpu, addr: number, error_code: number): void {
@@ -151,10 +142,16 @@ function pdptrs_changed(vcpu: kvm_vcpu): boolean {
 
 /** EFER.LMA follows CR0.PG while LME is set (vmx.c enter_lmode/exit_lmode, svm.c svm_set_cr0). */
 export function update_lma(vcpu: kvm_vcpu, cr0: number): void {
-  const { registers } = vcpu;
-  if ((registers.efer & EFER.LME) === 0) return;
-  if (!is_paging(vcpu) && (cr0 & CR0.PG) !== 0) registers.efer |= EFER.LMA;
-  if (is_paging(vcpu) && (cr0 & CR0.PG) === 0) registers.efer &= ~EFER.LMA;
+  if ((vcpu.shadow_efer & EFER.LME) === 0) return;
+  const paging = (cr0 & CR0.PG) !== 0;
+  if (is_paging(vcpu) !== paging) store_efer(vcpu, (vcpu.shadow_efer & ~EFER.LMA) | (paging ? EFER.LMA : 0), cr0);
+}
+
+/** KVM's copy as it is, and the register as hardware has it: in long mode exactly while LME and CR0.PG are set. */
+export function store_efer(vcpu: kvm_vcpu, efer: number, cr0: number): void {
+  const long_mode = (efer & EFER.LME) !== 0 && (cr0 & CR0.PG) !== 0;
+  vcpu.shadow_efer = efer >>> 0;
+  vcpu.registers.efer = ((efer & ~EFER.LMA) | (long_mode ? EFER.LMA : 0)) >>> 0;
 }
 
 /**
@@ -244,18 +241,28 @@ export const kvm_set_cr3 = probe(
 
 /**
  * v2.6.29 x86.c set_efer:468. No context is reset, not even for NX, though every shadow PTE may need another NX bit.
- * The vendor module stores the whole value first, so LMA becomes what the guest wrote; later kernels keep the old LMA.
+ * The vendor module stores the whole value first, so LMA in shadow_efer becomes what the guest wrote; later kernels keep
+ * the old LMA. Guests write LMA back as they read it; what becomes of one that does not is left out: here it stays in long mode.
  */
 export const set_efer = probe(
   'set_efer',
   (vcpu: kvm_vcpu, efer: number): WriteResult => {
-    const { registers } = vcpu;
     if (efer >= 2 ** 32 || (efer & ~efer_allowed(vcpu.kvm)) !== 0) return kvm_inject_gp(vcpu);
-    if (is_paging(vcpu) && ((registers.efer ^ efer) & EFER.LME) !== 0) return kvm_inject_gp(vcpu);
-    registers.efer = efer >>> 0;
+    if (is_paging(vcpu) && ((vcpu.shadow_efer ^ efer) & EFER.LME) !== 0) return kvm_inject_gp(vcpu);
+    store_efer(vcpu, efer, vcpu.cr0);
     return 'done';
   },
   { skipped: done },
+);
+
+/** v2.6.29 x86.c kvm_inject_gp */
+const kvm_inject_gp = probe(
+  'kvm_inject_gp',
+  ({ kvm }: kvm_vcpu): WriteResult => {
+    kvm.vm.counters.injected_gp++;
+    return 'gp';
+  },
+  { skipped: gp },
 );
 
 /** a770f6f28b1a mmu.c kvm_mmu_invlpg:2633. The whole TLB goes, whatever the address. */
