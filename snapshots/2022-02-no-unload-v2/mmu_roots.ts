@@ -394,7 +394,10 @@ export function __kvm_mmu_update_root(vcpu: kvm_vcpu, new_pgd: number): void {
   const new_role = mmu_role.base.word(mmu, '__kvm_mmu_update_root');
   const hit = fast_pgd_switch(kvm, mmu, new_pgd, new_role);
   note_lookup(vcpu, hit, new_pgd, new_role);
-  if (!hit) return;
+  if (!hit) {
+    log.rootLost();
+    return;
+  }
   log.rootFound();
   kvm_make_request(KVM_REQ.LOAD_MMU_PGD, vcpu);
   if (kvm.vm.host.flushOnReuse) {

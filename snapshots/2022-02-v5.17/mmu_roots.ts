@@ -378,11 +378,10 @@ function fast_pgd_switch(vcpu: kvm_vcpu, new_pgd: number, new_role: number): boo
 /** v5.17 mmu.c:4183 __kvm_mmu_new_pgd. */
 export function __kvm_mmu_new_pgd(vcpu: kvm_vcpu, new_pgd: number, new_role: number): void {
   const { mmu, kvm, log } = vcpu;
-  const was_valid = VALID_PAGE(mmu.root_hpa);
   const hit = fast_pgd_switch(vcpu, new_pgd, new_role);
   note_lookup(vcpu, hit, new_pgd, new_role);
   if (!hit) {
-    if (was_valid) log.rootLost();
+    log.rootLost();
     kvm_mmu_free_roots(vcpu, mmu, KVM_MMU_ROOT_CURRENT);
     return;
   }

@@ -415,7 +415,10 @@ export const kvm_mmu_new_pgd = probe(
     const new_role = root_role.word(mmu, 'kvm_mmu_new_pgd');
     const hit = fast_pgd_switch(kvm, mmu, new_pgd, new_role);
     note_lookup(vcpu, hit, new_pgd, new_role);
-    if (!hit) return;
+    if (!hit) {
+      log.rootLost();
+      return;
+    }
     log.rootFound();
     kvm_make_request(KVM_REQ.LOAD_MMU_PGD, vcpu);
     if (host.flushOnReuse) {
