@@ -53,7 +53,7 @@ export class GuestCpu implements Cpu {
   #flushes = 0;
   #addressFlushes = 0;
   readonly #nested: Walker | null;
-  /** Shadow paging: the registers hardware has in fact. */
+  /** The registers hardware has in fact. */
   readonly #hardware = new Registers();
   #rootFrame = NO_ROOT;
   #rootLevels = 0;
@@ -90,8 +90,17 @@ export class GuestCpu implements Cpu {
   registersChanged(): void {
     const { cr3, cr4 } = this.registers;
     this.tlb.setContext(GUEST_ASID, (cr4 & CR4.PCIDE) !== 0 ? cr3 & CR3_PCID : 0);
-    if (this.#nested !== null) this.#walker.load(this.registers, this.#features);
+    if (this.#nested !== null) this.#loadTwoDimensional();
     else this.#loadShadow();
+  }
+
+  /** Hardware works out EFER.LMA itself, whatever KVM stored: long mode is LME and paging. SDM vol. 3A 10.8.5. */
+  #loadTwoDimensional(): void {
+    const hardware = this.#hardware;
+    hardware.copy(this.registers);
+    const longMode = (hardware.efer & EFER.LME) !== 0 && (hardware.cr0 & CR0.PG) !== 0;
+    hardware.efer = longMode ? hardware.efer | EFER.LMA : hardware.efer & ~EFER.LMA;
+    this.#walker.load(hardware, this.#features);
   }
 
   /** What hardware flushes when the guest itself writes CR3 (no exit). SDM vol. 3A 4.10.4.1. */
