@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * Port of KVM's x86 MMU just before a770f6f28b1a (Dec 2008), as released in v2.6.29: mmu.c of v2.6.29 plus that commit is
+ * mmu.c of that commit. The one difference to the port of the commit: there is no base_role, every new page takes its
+ * guest level count from the MMU's root_level, so under two-dimensional paging a guest mode change gives every page a new
+ * key. Lines of mmu.c are left out; nested SVM follows v2.6.30, as it came in between in other files.
+ */
+import type {
+  Era,
+  EraVcpu,
+  EraView,
+  EraVm,
+  FaultExit,
+  FaultOutcome,
+  NestedEntry,
+  RootView,
+  WriteResult,
+} from '../../src/era.ts';
+import type { Cpu } from '../../src/sim/cpu.ts';
+import { PFEC } from '../../src/sim/paging-bits.ts';
+import { CR0, CR4, type Registers } from '../../src/sim/registers.ts';
+import type { Vm } from '../../src/sim/vm.ts';
+import { init_kvm_mmu, is_paging, start_role, tdp_enabled } from './calc.ts';
+import { FAULT_EMULATE, mmu_gva_to_gpa } from './mmu_fault.ts';
+import { kvm_mmu_zap_all } from './mmu_pages.ts';
+import { kvm_mmu_pte_write } from './mmu_write.ts';
+import { handle_exit, nested_svm_vmexit, nested_svm_vmrun } from './nested_svm.ts';
+import { kvm_mmu_page_role } from './role.ts';
+import { PT64_ROOT_LEVEL } from './spte_format.ts';
+import { role_text } from './trace.ts';
+import { INVALID_PAGE, kvm, kvm_vcpu, UNMAPPED_GVA } from './types.ts';
+import { vectors } from './vectors.ts';
+import {
+  CR4_KNOWN,
+  kvm_inject_page_fault,
+  kvm_mmu_invlpg,
+  kvm_mmu_page_fault,
+  kvm_set_cr0,
+  kvm_set_cr3,
+  kvm_set_cr4,
+  set_efer,
+  vcpu_enter_guest,
+} from './x86.ts';
+
+/** v2.6.29 kvm_host.h KVM_GUEST_CR4_MASK: bits of CR4 that belong to the host under VMX; all others the guest writes itself. */
+const KVM_GUEST_CR4_MASK = (1 << 0) | CR4.PSE | CR4.PAE | CR4.PGE | CR4.VMXE;
+
+class Vcpu implements EraVcpu {
+  readonly registers: Registers;
+  readonly view: EraView;
+  readonly #vcpu: kvm_vcpu;
+
+  constructor(vcpu: kvm_vcpu) {
+    this.#vcpu = vcpu;
+    this.registers = vcpu.registers;
+    this.view = viewOf(vcpu);
+  }
+
+  get injected(): EraVcpu['injected'] {
+    const { error_code, cr2 } = this.#vcpu.exception;
+    return { errorCode: error_code, address: cr2 };
+  }
+
+  enter(): 'entered' {
+    vcpu_enter_guest(this.#vcpu);
+    return 'entered';
+  }
+
+  /**
+   * SVM intercepts CR0 and CR3 only under shadow paging. VMX compares CR0 with all bits of the read shadow and CR4 with the
+   * bits of KVM_GUEST_CR4_MASK, so a write that changes none of them stays in the guest; CR3 under EPT exits only while
+   * paging is off (v2.6.29 vmx.c ept_update_paging_mode_cr0:1499). CR4 bits that came to CPUs later raise #GP there without
+   * an exit; KVM's check of the same bits stands in for that.
+   */
+  intercepts(register: 'cr0' | 'cr3' | 'cr4' | 'efer', value: number): boolean {
+    const { kvm } = this.#vcpu;
+    const { vendor, tdp } = kvm.vm.host;
+    switch (register) {
+      case 'cr0':
+        return vendor === 'vmx' ? value !== this.registers.cr0 : tdp === 'none';
+      case 'cr3':
+        return vendor === 'vmx' ? tdp === 'none' || !is_paging(this.#vcpu) : tdp === 'none';
+      case 'cr4':
+        return vendor === 'svm' || ((value ^ this.registers.cr4) & (KVM_GUEST_CR4_MASK | ~CR4_KNOWN)) !== 0;
+      case 'efer':
+        return true;
+    }
+  }
+
+  interceptsInvalidation(): boolean {
+    return !tdp_enabled(this.#vcpu.kvm);
+  }
+
+  /** VMX with bypass_guest_pf: only faults with P in the error code exit; the other non-present value makes none of those. */
+  interceptsPageFault(errorCode: number): boolean {
+    const { trap_nonpresent: trap, notrap_nonpresent: notrap } = this.#vcpu.kvm.spte;
+    const bypass = trap.lo !== notrap.lo || trap.hi !== notrap.hi;
+    return !bypass || (errorCode & PFEC.P) !== 0;
+  }
+
+  writeCr0(value: number): WriteResult {
+    return handle_exit(this.#vcpu) ? kvm_set_cr0(this.#vcpu, value) : 'gp';
+  }
+
+  /** There is no PCID yet; `noflush` is a reserved bit of the value and reaches no guest of this kernel. */
+  writeCr3(value: number, noflush: boolean): WriteResult {
+    return handle_exit(this.#vcpu) ? kvm_set_cr3(this.#vcpu, noflush ? value + 2 ** 63 : value) : 'gp';
+  }
+
+  writeCr4(value: number): WriteResult {
+    return handle_exit(this.#vcpu) ? kvm_set_cr4(this.#vcpu, value) : 'gp';
+  }
+
+  writeEfer(value: number): WriteResult {
+    return handle_exit(this.#vcpu) ? set_efer(this.#vcpu, value) : 'gp';
+  }
+
+  invlpg(gva: number): void {
+    if (handle_exit(this.#vcpu)) kvm_mmu_invlpg(this.#vcpu, gva);
+  }
+
+  /** The instruction does not exist for guests of this kernel. */
+  invpcid(): WriteResult {
+    return 'gp';
+  }
+
+  /** EPT violations come with the page's address and error code 0 (v2.6.29 vmx.c handle_ept_violation:2974). */
+  fault({ address, code }: FaultExit): FaultOutcome {
+    const vcpu = this.#vcpu;
+    if (!handle_exit(vcpu)) return 'failed';
+    const ept = vcpu.kvm.vm.host.tdp === 'ept';
+    const result = ept
+      ? kvm_mmu_page_fault(vcpu, address - (address % 4096), 0)
+      : kvm_mmu_page_fault(vcpu, address, code >>> 0);
+    if (result === FAULT_EMULATE) return 'emulate';
+    return vcpu.exception.pending ? 'injected' : 'retry';
+  }
+
+  /**
+   * v2.6.29 x86.c emulator_read_emulated, emulator_write_emulated_onepage: rights are not looked at. A write to an unmapped
+   * page gives #PF with W alone. For a read the C gives up on the instruction; a #PF with code 0 stands for that.
+   */
+  translate(gva: number, access: 'read' | 'write' | 'fetch', _user: boolean): number {
+    const gpa = mmu_gva_to_gpa(this.#vcpu, gva);
+    if (gpa !== UNMAPPED_GVA) return gpa;
+    kvm_inject_page_fault(this.#vcpu, gva, access === 'write' ? PFEC.W : 0);
+    return -1;
+  }
+
+  /** v2.6.29 x86.c emulator_write_phys:2043, after the store */
+  guestWrote(gpa: number, bytes: number): void {
+    kvm_mmu_pte_write(this.#vcpu, gpa, bytes, true);
+  }
+
+  vmrun(state: NestedEntry): void {
+    if (handle_exit(this.#vcpu)) nested_svm_vmrun(this.#vcpu, state);
+  }
+
+  vmexit(): void {
+    nested_svm_vmexit(this.#vcpu);
+  }
+}
+
+function viewOf(vcpu: kvm_vcpu): EraView {
+  const { mmu } = vcpu;
+  return {
+    mmu: () => 'mmu',
+    roles: () => [{ base: start_role(mmu.root_level), extended: null }],
+    guestLevels: () => mmu.root_level,
+    hostLevels: () => mmu.shadow_root_level,
+    isSmm: () => false,
+    isGuestMode: () => vcpu.hsave !== null,
+    root: () => rootOf(vcpu),
+    previousRoots: () => [],
+  };
+}
+
+/** The pgd of a four-level root is its page's frame; PAE roots have no page of their own and follow CR3. */
+function rootOf({ kvm, mmu, registers }: kvm_vcpu): RootView | null {
+  const { pages } = kvm.vm;
+  if (mmu.root_hpa === INVALID_PAGE) return null;
+  if (mmu.shadow_root_level !== PT64_ROOT_LEVEL) {
+    return { pgd: mmu.root_level === 0 ? 0 : registers.cr3, frame: mmu.root_hpa, role: null };
+  }
+  const sp = pages.idOfFrame(mmu.root_hpa);
+  return { pgd: pages.gfn[sp]! * 4096, frame: mmu.root_hpa, role: pages.role[sp]! };
+}
+
+/** The vCPU, as the vendor module leaves it after reset: VMX starts it in real mode unless CR0.PE is set. */
+function create_vcpu(vm: kvm, registers: Registers, cpu: Cpu): kvm_vcpu {
+  const vcpu = new kvm_vcpu(vm, registers, cpu);
+  vcpu.rmode_active = vm.vm.host.vendor === 'vmx' && (registers.cr0 & CR0.PE) === 0;
+  vm.vcpus.push(vcpu);
+  init_kvm_mmu(vcpu);
+  return vcpu;
+}
+
+function create(machine: Vm): EraVm {
+  const vm = new kvm(machine);
+  return {
+    createVcpu: (registers, cpu) => new Vcpu(create_vcpu(vm, registers, cpu)),
+    memslotsChanged: () => kvm_mmu_zap_all(vm),
+  };
+}
+
+export const era: Era = {
+  id: 'base-role^',
+  layouts: { page: kvm_mmu_page_role, extended: null },
+  // The MMU stores no role yet: this is the word that kvm_mmu_get_page would start a page's role from.
+  roleWords: [{ name: 'role', extended: false }],
+  modes: [
+    { kind: 'shadow', implementation: 'legacy' },
+    { kind: 'npt', implementation: 'legacy' },
+    { kind: 'ept', implementation: 'legacy' },
+  ],
+  features: new Set(['nested-svm']),
+  roleText: role_text,
+  create,
+  vectors,
+};

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** v2.6.29 arch/x86/kvm/mmu.c: the walk down the tables that KVM builds. v2.6.30 has an iterator in its place. */
+import { shadow_root_level } from './role.ts';
+import { child_of, spte_to_pfn, sptep_of } from './spte.ts';
+import { PT_PAGE_TABLE_LEVEL, PT32E_ROOT_LEVEL } from './spte_format.ts';
+import type { kvm_vcpu } from './types.ts';
+
+/** What walk_shadow does at an entry. 0 goes on to the next level, everything else ends the walk with that result. */
+export interface kvm_shadow_walk {
+  entry(vcpu: kvm_vcpu, addr: number, sptep: number, level: number): number;
+}
+
+/** v2.6.29 mmu.c walk_shadow. Nine bits of the address a level, whatever the guest's tables look like. */
+export function walk_shadow(walker: kvm_shadow_walk, vcpu: kvm_vcpu, addr: number): number {
+  const { kvm, mmu } = vcpu;
+  const { pages } = kvm.vm;
+  let level = shadow_root_level(mmu, 'walk_shadow');
+  let sp = pages.idOfFrame(mmu.root_hpa);
+  if (level === PT32E_ROOT_LEVEL) {
+    sp = pages.idOfFrame(spte_to_pfn(kvm, sptep_of(mmu.pae_root, Math.floor(addr / 2 ** 30) % 4)));
+    if (sp === 0) return 1;
+    level--;
+  }
+  for (; level >= PT_PAGE_TABLE_LEVEL; level--) {
+    const sptep = sptep_of(sp, Math.floor(addr / 2 ** (12 + 9 * (level - 1))) % 512);
+    const r = walker.entry(vcpu, addr, sptep, level);
+    if (r !== 0) return r;
+    sp = child_of(kvm, sptep);
+  }
+  return 0;
+}
