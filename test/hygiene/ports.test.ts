@@ -27,8 +27,10 @@ const optional = [
   'mmu_rmap.ts',
   'mmu_sync.ts',
   'mmu_unsync.ts',
+  'mmu_write.ts',
   'nested_svm.ts',
   'nested_vmx.ts',
+  'paging_tmpl_fetch.ts',
   'shadow_walk.ts',
   'smm.ts',
   'spte.ts',
@@ -42,6 +44,7 @@ const optional = [
 
 /** Revisions that a port may cite: its own commit, and the release whose text stands around it where it has one. */
 const revisions: Readonly<Record<string, readonly string[]>> = {
+  '2008-12-base-role-before': ['v2.6.29', 'v2.6.30'],
   '2008-12-base-role': ['a770f6f28b1a', 'v2.6.29', 'v2.6.30'],
   '2018-10-role-union': ['36d9594dfbf2', 'v4.20'],
   '2022-02-v5.17': ['v5.17'],

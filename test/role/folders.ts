@@ -9,6 +9,7 @@ export const snapshots = fileURLToPath(new URL('../../snapshots', import.meta.ur
 /** Folders of the ports there are, those of one month in the order of history. */
 export const portFolders: readonly string[] = [
   ...new Set([
+    '2008-12-base-role-before',
     '2008-12-base-role',
     '2018-10-role-union',
     '2022-02-v5.17',
