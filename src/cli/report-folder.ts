@@ -61,14 +61,16 @@ export function checkReportFolder(folder: string): void {
   const foreign = entries.filter((name) => !ownNames.has(name)).sort();
   throw new UserError({
     place: folder,
-    found:
-      foreign.length > 0
-        ? `a folder with ${foreign.length} other files, ${foreign[0]} among them`
-        : 'a folder that is no report',
+    found: foreign.length > 0 ? otherFiles(foreign) : 'a folder that is no report',
     expected: 'a new folder, an empty one, or a report of mmu-eras, which is replaced',
     suggestion: `-o ${join(folder, 'mmu-report')}`,
   });
 }
+
+const otherFiles = (names: readonly string[]): string =>
+  names.length === 1
+    ? `a folder with 1 other file, ${names[0]}`
+    : `a folder with ${names.length} other files, ${names[0]} among them`;
 
 function isOurs(folder: string): boolean {
   let file: number | undefined;

@@ -103,18 +103,21 @@ class Page {
 
 /** Most cells hold no mark at all, and there are many. */
 const inlineHtml = (markdown: string): string =>
-  /^[\w ,./:()=+%-]*$/.test(markdown) && !/__|:\/\/|www\./.test(markdown)
+  /^[\w ,./:()=+%^›-]*$/.test(markdown) && !/__|:\/\/|www\./.test(markdown)
     ? markdown
     : marked.parseInline(markdown, { async: false });
 
 function tableHtml(head: readonly string[], rows: readonly (readonly Cell[])[]): string {
   const numeric = numericColumns(head, rows);
   const line = (cells: readonly Cell[]): string =>
-    cells.map((cell) => (typeof cell === 'number' ? `<td class=n>${cell}` : `<td>${inlineHtml(cell)}`)).join('');
+    cells.map((cell) => (typeof cell === 'number' ? `<td class=n>${cell}` : cellHtml(cell))).join('');
   const titles = head.map((title, column) => `<th${numeric[column] ? ' class=n' : ''} scope=col>${inlineHtml(title)}`);
   const body = rows.map((row) => `<tr>${line(row)}`).join('\n');
   return `<div class="scroll"><table><thead><tr>${titles.join('')}</thead>\n<tbody>\n${body}\n</tbody></table></div>`;
 }
+
+/** Short names and dates are not broken at their hyphens. */
+const cellHtml = (cell: string): string => `<td${/^[\w.^-]{2,16}$/.test(cell) ? ' class=s' : ''}>${inlineHtml(cell)}`;
 
 const scrollTables = (html: string): string =>
   html.replaceAll('<table>', '<div class="scroll"><table>').replaceAll('</table>', '</table></div>');

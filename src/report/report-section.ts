@@ -64,7 +64,10 @@ function reloadBlocks(eras: Eras, { reloads }: MmuSection): Block[] {
   return [heading(4, 'Root loads and their reasons'), ...capped(head, rows)];
 }
 
-const firstAt = ({ line, op }: ReloadRow): string => (op === '' ? String(line) : `${line} ${code(op)}`);
+function firstAt({ line, op }: ReloadRow): string {
+  if (line === 0) return 'before the first op';
+  return op === '' ? String(line) : `${line} ${code(op)}`;
+}
 
 /** Three phases say where it happened; more would be a table of their own. */
 function perPhase(counts: Readonly<Record<string, number>>): string {
@@ -92,7 +95,7 @@ function writeBlocks(eras: Eras, { writes }: MmuSection): Block[] {
   if (rows.length === 0) return [];
   return [
     heading(4, 'Register writes and what each led to'),
-    ...capped(['times', 'changed bits', 'outcome', 'eras', 'MMU functions that ran before the next entry'], rows),
+    ...capped(['times', 'changed bits', 'outcome', 'eras', 'KVM functions that ran before the next entry'], rows),
   ];
 }
 

@@ -25,11 +25,13 @@ function introduction({ eras, workloads, mmus }: ReportModel): string {
   const names = workloads.map(({ name }) => `[${escaped(name)}](#${anchorOf(workloadTitle(name))})`).join(', ');
   const ran = eras.filter(({ replayed }) => replayed).map(({ id }) => eraName(eras, id));
   return [
-    `One guest workload after the other, replayed under the MMU role code of ${ran.length} ${ran.length === 1 ? 'kernel' : 'kernels'}`,
-    `(${ran.join(', ')}) with ${mmus.map(({ label }) => label).join('; ')}.`,
+    `${plural(workloads.length, 'guest workload')}, replayed under the MMU role code of ${plural(ran.length, 'era')}`,
+    `(${ran.join(', ')}) with ${plural(mmus.length, 'kind')} of MMU (${mmus.map(({ label }) => label).join('; ')}).`,
     `Workloads: ${names}.`,
   ].join(' ');
 }
+
+const plural = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
 
 function legend({ eras }: ReportModel): string[] {
   const untold = eras.filter(({ replayed }) => !replayed).map(({ id }) => eraName(eras, id));
@@ -39,6 +41,7 @@ function legend({ eras }: ReportModel): string[] {
     'A summary cell reads *root loads / full unloads*. It is **bold** where a figure differs from that of the era which this one follows.',
     'Rows name the eras that agree in all of the row. Line numbers are those of the workload.',
     '*Because of* names the register bits, or the other cause, that the function looked at.',
+    '*No root load*: the next guest entry ran with a root that was there, the same one or one found in the cache of previous roots.',
     'Fields of a role that are not listed are 0; `ext.` marks the extended half. Each word is read with the layout of its own era.',
     'Walk cost is counted in table entries that hardware reads. These are counts, not cycles.',
     ...proposed.map(
