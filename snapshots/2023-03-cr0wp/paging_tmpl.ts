@@ -171,6 +171,18 @@ export function kvm_translate_gpa(
   return gva_to_gpa(vcpu, vcpu.mmu, gpa, access | PFERR_USER_MASK, vcpu.nested_walker);
 }
 
+/** FNAME(update_accessed_dirty_bits): stores A in every entry used, and D in the leaf for a write. */
+function update_accessed_dirty_bits(pt: pttype, walker: guest_walker, vcpu: kvm_vcpu, write_fault: number): void {
+  const { memory } = vcpu.kvm.vm;
+  for (let level = walker.max_level; level >= walker.level; level--) {
+    const pte = walker.ptes_lo[level - 1]!;
+    const marked = pte | pt.accessed | (level === walker.level && write_fault ? pt.dirty : 0);
+    if (marked === pte) continue;
+    memory.write32(walker.real_gpa[level - 1]!, marked);
+    walker.ptes_lo[level - 1] = marked;
+  }
+}
+
 /**
  * FNAME(walk_addr_generic):302
  * Walks the guest's tables for an access (PFERR bits W, U, F), judges it, and marks entries accessed and dirty as hardware
@@ -250,18 +262,6 @@ export function walk_addr_generic(
 /** Number of the small page that an address hits within its page of `level`. */
 const page_within = (addr: number, level: number): number =>
   level === PG_LEVEL_4K ? 0 : (addr >>> 12) & (KVM_PAGES_PER_HPAGE(level) - 1);
-
-/** FNAME(update_accessed_dirty_bits): stores A in every entry used, and D in the leaf for a write. */
-function update_accessed_dirty_bits(pt: pttype, walker: guest_walker, vcpu: kvm_vcpu, write_fault: number): void {
-  const { memory } = vcpu.kvm.vm;
-  for (let level = walker.max_level; level >= walker.level; level--) {
-    const pte = walker.ptes_lo[level - 1]!;
-    const marked = pte | pt.accessed | (level === walker.level && write_fault ? pt.dirty : 0);
-    if (marked === pte) continue;
-    memory.write32(walker.real_gpa[level - 1]!, marked);
-    walker.ptes_lo[level - 1] = marked;
-  }
-}
 
 /** The error exit of walk_addr_generic: completes the error code, and says whose fault it is. */
 function walk_error(
