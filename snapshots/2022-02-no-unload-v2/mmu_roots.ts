@@ -8,7 +8,7 @@
  */
 import { probe } from '../../src/sim/log.ts';
 import { NO_PAGE } from '../../src/sim/shadow-pages.ts';
-import { kvm_init_mmu } from './calc.ts';
+import { kvm_init_mmu, kvm_mmu_get_tdp_level } from './calc.ts';
 import { kvm_mmu_commit_zap_page, kvm_mmu_get_page, kvm_mmu_prepare_zap_page, mmu_sync_children } from './mmu_pages.ts';
 import { get_pdptr } from './paging_tmpl.ts';
 import { direct_map, mmu_role, page_role, root_level, shadow_root_level } from './role.ts';
@@ -258,7 +258,7 @@ function mmu_alloc_special_roots(vcpu: kvm_vcpu): void {
  */
 export function __kvm_mmu_create(vcpu: kvm_vcpu, mmu: kvm_mmu): void {
   const { host, pages } = vcpu.kvm.vm;
-  if (host.tdp !== 'none' && host.forcedTdpLevel > PT32E_ROOT_LEVEL) return;
+  if (host.tdp !== 'none' && kvm_mmu_get_tdp_level(vcpu) > PT32E_ROOT_LEVEL) return;
   mmu.pae_root = pages.createSpecial();
 }
 

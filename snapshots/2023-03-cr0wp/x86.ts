@@ -145,9 +145,12 @@ export const load_pdptrs = probe(
   { skipped: true },
 );
 
-/** 01b31714bd90 kvm_cache_regs.h kvm_pdptr_read: PDPTE `index` of the guest's tables. */
+/**
+ * 01b31714bd90 kvm_cache_regs.h kvm_pdptr_read: PDPTE `index` of the guest's tables. Under EPT hardware has them
+ * (ept_save_pdptrs).
+ */
 export function kvm_pdptr_read(vcpu: kvm_vcpu, index: number): { readonly lo: number; readonly hi: number } {
-  const { pdptrs } = vcpu.walk_mmu;
+  const pdptrs = vcpu.kvm.vm.host.tdp === 'ept' ? vcpu.registers.pdptes : vcpu.walk_mmu.pdptrs;
   return { lo: pdptrs[2 * index]!, hi: pdptrs[2 * index + 1]! };
 }
 
