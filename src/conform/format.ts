@@ -13,6 +13,14 @@ export interface Row {
 export interface Session {
   readonly start: VectorRow;
   readonly steps: readonly Row[];
+  /** What the real code may have been given without the file saying so. */
+  readonly unsaid?: Unsaid;
+}
+
+/** An input column that is 1 in some of these steps (by index), nobody knows which. */
+export interface Unsaid {
+  readonly column: string;
+  readonly steps: readonly number[];
 }
 
 export type Section =
@@ -104,9 +112,22 @@ function traceFile(path: string, json: Json, traces: readonly VectorValue[]): Ve
         const { op, ...expected } = step as Json;
         return { input: { op: op! }, expected };
       }),
+      unsaid: vmcsLoads(steps as readonly Json[]),
     };
   });
   return { path, subject: String(json.era), context, sections: [{ name: 'traces', kind: 'sessions', sessions }] };
+}
+
+/**
+ * Steps before which L1 may have loaded another VMCS (VMPTRLD), which frees the roots that shadow its EPT tables: entries
+ * with another EPTP than the entry before. The operations do not say whether it did.
+ */
+function vmcsLoads(steps: readonly Json[]): Unsaid {
+  const enters = steps.flatMap(({ op }, number) =>
+    Array.isArray(op) && op[0] === 'vmx_enter' ? [{ number, eptp: op[2] }] : [],
+  );
+  const changed = enters.filter(({ eptp }, i) => i > 0 && eptp !== enters[i - 1]!.eptp);
+  return { column: 'vmptrld', steps: changed.map(({ number }) => number) };
 }
 
 function session(place: string, header: Json, row: VectorValue): Session {

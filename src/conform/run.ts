@@ -3,7 +3,7 @@
 import type { Era, VectorRow, VectorValue } from '../era.ts';
 import { UserError } from '../errors.ts';
 import { readVectorText } from './file.ts';
-import { parseVectorFile, type Row, type Section, type VectorFile } from './format.ts';
+import { parseVectorFile, type Section, type Session, type VectorFile } from './format.ts';
 import type { FileResult, SectionResult } from './result.ts';
 import { conformWalk } from './walk.ts';
 
@@ -42,23 +42,55 @@ function runSection(section: Section, { path, context }: VectorFile, era: Era): 
     const answer = rows[section.name];
     if (!answer) throw notAnswered(path, section.name, era);
     section.rows.forEach((row, i) => {
-      tally.check(`row ${i + 1}`, row, () => answer(row.input, context));
+      const differences = differencesOf(row.expected, () => answer(row.input, context));
+      tally.add(`row ${i + 1}`, { input: row.input, differences });
     });
     return tally.result();
   }
   const open = sessions[section.name];
   if (!open) throw notAnswered(path, section.name, era);
-  for (const { start, steps } of section.sessions) {
-    const name = Object.entries(start)
+  for (const session of section.sessions) {
+    const name = Object.entries(session.start)
       .filter(([, value]) => typeof value !== 'object')
       .map(([key, value]) => `${key} ${value}`)
       .join(', ');
-    const step = open(start, context);
-    steps.forEach((row, i) => {
-      tally.check(`(${name}) step ${i + 1}`, row, () => step(row.input));
+    bestExplanation(session, (start) => open(start, context)).forEach((step, i) => {
+      tally.add(`(${name}) step ${i + 1}`, step);
     });
   }
   return tally.result();
+}
+
+/** Most steps with an unsaid input that are tried in all combinations. */
+const MOST_UNSAID = 12;
+
+/**
+ * A session conforms when some choice of its unsaid inputs explains every step. The choice with the fewest steps that
+ * differ; without unsaid inputs there is one.
+ */
+function bestExplanation(session: Session, open: (start: VectorRow) => (step: VectorRow) => VectorRow): Outcome[] {
+  const { column, steps: unsaid } = session.unsaid ?? { column: '', steps: [] };
+  let best: Outcome[] = [];
+  let fewest = Number.POSITIVE_INFINITY;
+  for (let choice = 0; choice < 2 ** Math.min(unsaid.length, MOST_UNSAID) && fewest > 0; choice++) {
+    const chosen = new Set(unsaid.filter((_, i) => ((choice >> i) & 1) !== 0));
+    const step = open(session.start);
+    const outcomes = session.steps.map(({ input, expected }, i) => {
+      const given = chosen.has(i) ? { ...input, [column]: 1 } : input;
+      return { input: given, differences: differencesOf(expected, () => step(given)) };
+    });
+    const failed = outcomes.filter(({ differences }) => differences.length > 0).length;
+    if (failed >= fewest) continue;
+    best = outcomes;
+    fewest = failed;
+  }
+  return best;
+}
+
+/** One row or step after it ran: what it was given, and how the answer differs. */
+interface Outcome {
+  readonly input: VectorRow;
+  readonly differences: readonly string[];
 }
 
 class SectionTally {
@@ -71,8 +103,7 @@ class SectionTally {
     this.#name = name;
   }
 
-  check(place: string, { input, expected }: Row, answer: () => VectorRow): void {
-    const differences = differencesOf(expected, answer);
+  add(place: string, { input, differences }: Outcome): void {
     if (differences.length === 0) {
       this.#passed++;
       return;
