@@ -50,7 +50,8 @@ function nested_svm_load_cr3(vcpu: kvm_vcpu, cr3: number, nested_npt: boolean, r
 /** e5ed0fb01004 svm/nested.c enter_svm_guest_mode. NPT for L2 needs NPT in the host. */
 export function enter_svm_guest_mode(vcpu: kvm_vcpu, vmcb12: NestedEntry, from_vmrun: boolean): void {
   const { registers, nested } = vcpu;
-  nested.l1.copy(registers);
+  // Back from SMM, L1's state is taken from the host save area again (svm_leave_smm).
+  if (from_vmrun) nested.l1.copy(registers);
   nested.uses_tdp = vmcb12.pointer !== null;
   nested.vpid = vmcb12.tag;
   vcpu.nested_pgd = vmcb12.pointer ?? 0;

@@ -87,7 +87,8 @@ function prepare_vmcs02(vcpu: kvm_vcpu, { cr0, cr3, cr4, efer }: NestedEntry, fr
 export function nested_vmx_enter_non_root_mode(vcpu: kvm_vcpu, vmcs12: NestedEntry, from_vmentry: boolean): void {
   const { nested, registers } = vcpu;
   kvm_service_local_tlb_flush_requests(vcpu);
-  nested.l1.copy(registers);
+  // Back from SMM, the host state of vmcs12 is what it was.
+  if (from_vmentry) nested.l1.copy(registers);
   nested.uses_tdp = vmcs12.pointer !== null;
   nested.vpid = vmcs12.tag;
   vcpu.nested_pgd = vmcs12.pointer ?? 0;

@@ -1,73 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { describe, expect, it } from 'vitest';
 import { eras } from '../../snapshots/index.ts';
-import type { Era, EraVcpu, EraVm, Feature, Mode, NestedEntry } from '../../src/era.ts';
+import type { Feature, Mode } from '../../src/era.ts';
 import { hostFor } from '../../src/replay/host.ts';
-import { inertCpu } from '../../src/sim/cpu.ts';
 import type { Host } from '../../src/sim/host.ts';
-import { PhysicalMemory } from '../../src/sim/memory.ts';
-import { CR0, CR4, EFER, Registers } from '../../src/sim/registers.ts';
-import { Vm } from '../../src/sim/vm.ts';
+import { CR0, CR4, EFER } from '../../src/sim/registers.ts';
+import { CR3_A, CR3_B, l2, Machine, nestedPointer, PAGED_CR0, PROTECTED_CR0 } from './root-machine.ts';
 
 /**
  * What every era must do with roots, whatever its policy: have one where the guest runs, keep it while nothing asks for
  * another, build it once when it is gone, and leave the guest's registers as the architecture says.
  */
-
-/** Present, writable, user. */
-const TABLE = 7;
-/** A guest table with an entry for the first 512 GiB, and one for a second process: frames 16 and 17. */
-const CR3_A = 16 * 4096;
-const CR3_B = 17 * 4096;
-const RESET_CR0 = 0x60000010;
-const PROTECTED_CR0 = CR0.PE | 0x10;
-const PAGED_CR0 = (CR0.PG | CR0.WP | PROTECTED_CR0) >>> 0;
-
-/** One vCPU under an era and mode, and what hardware was told last. */
-class Machine {
-  readonly vm: Vm;
-  readonly eraVm: EraVm;
-  readonly vcpu: EraVcpu;
-  loaded: { frame: number; levels: number } | null = null;
-
-  constructor(era: Era, host: Host) {
-    const memory = new PhysicalMemory();
-    for (const cr3 of [CR3_A, CR3_B]) memory.write64(cr3, 0x20000 + TABLE, 0);
-    this.vm = new Vm({ host, memory, guestFrames: 4096, pageLimit: 1000, reads: null });
-    const registers = new Registers();
-    registers.cr0 = RESET_CR0;
-    this.eraVm = era.create(this.vm);
-    const loadRoot = (frame: number, levels: number): void => {
-      this.loaded = { frame, levels };
-    };
-    this.vcpu = this.eraVm.createVcpu(registers, { ...inertCpu, loadRoot });
-  }
-
-  /** Loads that an entry makes. */
-  enter(): number {
-    const before = this.vm.counters.mmu_load;
-    expect(this.vcpu.enter()).toBe('entered');
-    return this.vm.counters.mmu_load - before;
-  }
-
-  /** Long mode on the first table, entered. */
-  toLongMode(): void {
-    this.enter();
-    const { vcpu } = this;
-    expect(vcpu.writeCr0(PROTECTED_CR0)).toBe('done');
-    expect(vcpu.writeCr4(CR4.PAE)).toBe('done');
-    expect(vcpu.writeCr3(CR3_A, false)).toBe('done');
-    expect(vcpu.writeEfer(EFER.LME | EFER.NXE)).toBe('done');
-    expect(vcpu.writeCr0(PAGED_CR0)).toBe('done');
-    this.enter();
-  }
-
-  state(): { registers: number[]; roles: ReturnType<EraVcpu['view']['roles']>; mmu: string } {
-    const { registers, view } = this.vcpu;
-    const { cr0, cr3, cr4, efer } = registers;
-    return { registers: [cr0, cr3, cr4, efer], roles: view.roles(), mmu: view.mmu() };
-  }
-}
 
 /** Every era with every mode it has, under both vendors where shadow paging leaves the choice. */
 const cases = eras.flatMap((era) =>
@@ -188,22 +131,13 @@ describe.each(cases)('$name', ({ era, host, machine }) => {
       expect(m.state()).toEqual(before);
     });
 
-  /** L2 in long mode on the second table; under L1's own nested tables (frame 18) or not. */
-  const l2 = (pointer: number | null): NestedEntry => ({
-    cr0: PAGED_CR0,
-    cr3: CR3_B,
-    cr4: CR4.PAE,
-    efer: EFER.LME | EFER.LMA | EFER.NXE,
-    pointer,
-    tag: 1,
-  });
   const [plain, nested] =
     host.vendor === 'svm' ? (['nested-svm', 'nested-svm-npt'] as const) : (['nested-vmx', 'nested-vmx-ept'] as const);
 
   const nestedCases = (
     [
       ['without nested paging', plain, null],
-      ['with nested paging', nested, host.vendor === 'svm' ? 18 * 4096 : 18 * 4096 + 0x1e],
+      ['with nested paging', nested, nestedPointer[host.vendor]],
     ] as const
   ).filter(([, feature, pointer]) => has(feature) && (pointer === null || host.tdp !== 'none'));
 
