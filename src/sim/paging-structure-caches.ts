@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { type Geometry, TlbLevel } from './tlb-level.ts';
+import { ENTRY, ENTRY_SHIFT, type Geometry, TlbLevel } from './tlb-level.ts';
 
 /** Sizes of the caches for the entries of levels 2 to 5 that point to tables (SDM vol. 3A 4.10.3). Absent: no such cache. */
 export interface PagingStructureShape {
@@ -14,19 +14,19 @@ const ADDRESS_HIGH = 0x1ffffff;
 
 /** Flags of an entry: the AND of the low bits in bits 2:0, and this for an NX bit among the entries it stands for. */
 const NO_EXECUTE = 1 << 3;
+const FRAME_HIGH_SHIFT = 24;
 
 /**
  * Paging-structure caches. The entry of level n for an address stands for the walk from the root through level n: it holds
  * the frame of the next table and the rights so far, so that a walk can start below. Entries are made of tables marked
- * accessed, and never of leaves. Caches of nested tables have no TLB: their owner calls `clear` at a flush. `frame` keeps 32 bits and bits 31:24 of the flags the rest.
+ * accessed, and never of leaves. Caches of nested tables have no TLB: their owner calls `clear` at a flush. The frame
+ * word keeps 32 bits and bits 31:24 of the flags the rest.
  */
 export class PagingStructureCaches {
   /** By level; index 2 to 5. */
   readonly levels: readonly (TlbLevel | null)[];
   /** Context and generation, as in the tags of the TLB, which sets it; never 0, the tag of free entries. */
   tag = 1 << 15;
-  /** Clock of the current access, for LRU. */
-  clock = 0;
   hits = 0;
   /** What the last hit gave: frame of the next table, AND of the low bits, OR of the NX bits as bit 31. */
   hitFrame = 0;
@@ -46,13 +46,14 @@ export class PagingStructureCaches {
     for (let level = 2; level <= levels; level++) {
       const cache = this.levels[level]!;
       if (cache === null) continue;
-      const tag = this.tag | prefixHigh(hi, level);
-      const at = cache.find(prefixLow(lo, hi, level), tag, tag);
+      const at = cache.find(prefixLow(lo, hi, level), this.tag | prefixHigh(hi, level));
       if (at < 0) continue;
-      const flags = cache.flags[at]!;
-      cache.used[at] = this.clock;
+      const flags = cache.entries[(at << ENTRY_SHIFT) + ENTRY.FLAGS]!;
+      cache.use(at);
       this.hits++;
-      this.hitFrame = (cache.frame[at]! >>> 0) + (flags >>> 24) * 2 ** 32;
+      const frame = cache.entries[(at << ENTRY_SHIFT) + ENTRY.FRAME]!;
+      if (frame >= 0 && flags >>> FRAME_HIGH_SHIFT === 0) this.hitFrame = frame;
+      else this.hitFrame = (frame >>> 0) + (flags >>> FRAME_HIGH_SHIFT) * 2 ** 32;
       this.hitLow = flags & 7;
       this.hitHigh = flags & NO_EXECUTE ? 0x80000000 | 0 : 0;
       return level;
@@ -64,25 +65,14 @@ export class PagingStructureCaches {
   fill(lo: number, hi: number, level: number, frame: number, low: number, high: number): void {
     const cache = this.levels[level]!;
     if (cache === null) return;
-    const key = prefixLow(lo, hi, level);
-    const tag = this.tag | prefixHigh(hi, level);
-    let at = cache.find(key, tag, tag);
-    if (at < 0) at = cache.victim(key);
-    cache.key[at] = key;
-    cache.tag[at] = tag;
-    cache.frame[at] = frame | 0;
-    cache.flags[at] = (low & 7) | (high < 0 ? NO_EXECUTE : 0) | ((frame / 2 ** 32) << 24);
-    cache.used[at] = this.clock;
+    const frameHigh = frame >= 2 ** 32 ? (frame / 2 ** 32) << FRAME_HIGH_SHIFT : 0;
+    const flags = (low & 7) | (high < 0 ? NO_EXECUTE : 0) | frameHigh;
+    cache.put(prefixLow(lo, hi, level), this.tag | prefixHigh(hi, level), frame | 0, flags);
   }
 
   /** Drops everything. A flush of one address does that too: it reaches every entry of its context (SDM 4.10.4.1). */
   clear(): void {
     for (const level of this.levels) level?.clear();
-  }
-
-  /** As for the TLB's own entries. */
-  compactClocks(): void {
-    for (const level of this.levels) level?.compactClocks();
   }
 }
 

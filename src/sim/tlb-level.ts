@@ -6,67 +6,146 @@ export interface Geometry {
   readonly ways: number;
 }
 
+/** Words of one entry in `TlbLevel.entries`: page number, context, frame (low 32 bits), flags. */
+export const ENTRY = { KEY: 0, TAG: 1, FRAME: 2, FLAGS: 3 } as const;
+/** Entry n begins at word n << ENTRY_SHIFT. */
+export const ENTRY_SHIFT = 2;
+
+const NOTHING = -1;
+/** Generations and page-size classes stand from here on in tags (src/sim/tlb.ts). */
+const TAG_HASH_SHIFT = 13;
+
 /**
- * Entries of one set-associative structure as flat arrays; way w of set s stands at s * ways + w. An entry matches when
- * both `key` (low bits of the page number) and `tag` (context and high bits) do. Tag 0 matches nothing.
+ * Entries of one set-associative structure in flat arrays; way w of set s is entry s * ways + w. An entry matches when
+ * both its key (low bits of the page number) and its tag (context and high bits) do. Tag 0 matches nothing.
+ *
+ * Hardware compares all ways of a set at once. Here a hash over all entries finds the one way that can match, so that
+ * neither a hit nor a miss reads the whole set; the set decides only over replacement. True LRU: every use stamps an
+ * entry with a clock, kept as `clock << wayBits | way`, so that the smallest stamp of a set names the way to replace.
  */
 export class TlbLevel {
   readonly sets: number;
   readonly ways: number;
-  readonly key: Int32Array;
-  readonly tag: Int32Array;
-  /** Low 32 bits of the frame. */
-  readonly frame: Int32Array;
-  readonly flags: Int32Array;
-  /** Clock of the last use: the smallest of a set is replaced. 0 when free. */
-  readonly used: Int32Array;
+  /** Four words an entry, see ENTRY. */
+  readonly entries: Int32Array;
+  /** Counts uses, for LRU. */
+  clock = 0;
+  readonly #size: number;
+  readonly #wayBits: number;
+  readonly #stamps: Int32Array;
+  readonly #bucketMask: number;
+  /** First entry of each hash bucket, and the next one after each entry; NOTHING at the end. */
+  readonly #first: Int16Array;
+  readonly #next: Int16Array;
 
   constructor({ sets, ways }: Geometry) {
-    if (sets < 1 || (sets & (sets - 1)) !== 0 || ways < 1) throw new Error(`tlb: ${sets} sets of ${ways} ways`);
+    const size = sets * ways;
+    if (sets < 1 || (sets & (sets - 1)) !== 0 || ways < 1 || size > 2 ** 14) {
+      throw new Error(`tlb: ${sets} sets of ${ways} ways`);
+    }
     this.sets = sets;
     this.ways = ways;
-    this.key = new Int32Array(sets * ways);
-    this.tag = new Int32Array(sets * ways);
-    this.frame = new Int32Array(sets * ways);
-    this.flags = new Int32Array(sets * ways);
-    this.used = new Int32Array(sets * ways);
+    this.#size = size;
+    this.entries = new Int32Array(size << ENTRY_SHIFT);
+    this.#wayBits = 32 - Math.clz32(ways - 1);
+    this.#stamps = new Int32Array(size);
+    // Two to four buckets an entry: chains of more than one are rare.
+    const buckets = 2 ** (33 - Math.clz32(size));
+    this.#bucketMask = buckets - 1;
+    this.#first = new Int16Array(buckets);
+    this.#next = new Int16Array(size);
+    this.clear();
   }
 
-  /** Index of the entry with this key and one of two tags, -1 when there is none. */
-  find(key: number, tag: number, otherTag: number): number {
-    const first = (key & (this.sets - 1)) * this.ways;
-    for (let i = first; i < first + this.ways; i++) {
-      if (this.key[i] === key && (this.tag[i] === tag || this.tag[i] === otherTag)) return i;
+  /** Number of the entry with this key and tag, -1 when there is none. */
+  find(key: number, tag: number): number {
+    const { entries } = this;
+    let at = this.#first[this.#bucket(key, tag)]!;
+    while (at >= 0 && (entries[at << ENTRY_SHIFT] !== key || entries[(at << ENTRY_SHIFT) + ENTRY.TAG] !== tag)) {
+      at = this.#next[at]!;
     }
-    return -1;
+    return at;
   }
 
-  /** Index of the least recently used entry of the key's set. */
-  victim(key: number): number {
-    const first = (key & (this.sets - 1)) * this.ways;
-    let oldest = first;
-    for (let i = first + 1; i < first + this.ways; i++) if (this.used[i]! < this.used[oldest]!) oldest = i;
-    return oldest;
+  /** Stamps an entry as the one used last. */
+  use(at: number): void {
+    const wayBits = this.#wayBits;
+    const clock = this.clock + 1;
+    this.clock = clock;
+    this.#stamps[at] = (clock << wayBits) | (this.#stamps[at]! & ((1 << wayBits) - 1));
+    if (clock >>> (30 - wayBits) !== 0) this.#renumber();
+  }
+
+  /** Writes an entry and stamps it: in place of the one with this key and tag, else of the set's least recently used. */
+  put(key: number, tag: number, frame: number, flags: number): void {
+    const { entries } = this;
+    let at = this.find(key, tag);
+    if (at < 0) {
+      at = this.#victim(key);
+      if (entries[(at << ENTRY_SHIFT) + ENTRY.TAG] !== 0) this.#unlink(at);
+      const bucket = this.#bucket(key, tag);
+      this.#next[at] = this.#first[bucket]!;
+      this.#first[bucket] = at;
+      entries[at << ENTRY_SHIFT] = key;
+      entries[(at << ENTRY_SHIFT) + ENTRY.TAG] = tag;
+    }
+    entries[(at << ENTRY_SHIFT) + ENTRY.FRAME] = frame;
+    entries[(at << ENTRY_SHIFT) + ENTRY.FLAGS] = flags;
+    this.use(at);
   }
 
   /** Frees one entry, so that it is replaced first. */
-  drop(index: number): void {
-    this.tag[index] = 0;
-    this.used[index] = 0;
+  drop(at: number): void {
+    this.#unlink(at);
+    this.entries[(at << ENTRY_SHIFT) + ENTRY.TAG] = 0;
+    this.#stamps[at] = this.#stamps[at]! & ((1 << this.#wayBits) - 1);
   }
 
   /** Frees every entry. */
   clear(): void {
-    this.tag.fill(0);
-    this.used.fill(0);
+    this.entries.fill(0);
+    this.#first.fill(NOTHING);
+    this.#next.fill(NOTHING);
+    for (let at = 0; at < this.#size; at++) this.#stamps[at] = at % this.ways;
   }
 
-  /** Replaces the clocks by their ranks, from 1, before the clock overflows. Order stays, and free entries stay 0. */
-  compactClocks(): void {
-    const order = Array.from(this.used.keys()).filter((i) => this.used[i] !== 0);
-    order.sort((a, b) => this.used[a]! - this.used[b]!);
-    order.forEach((index, rank) => {
-      this.used[index] = rank + 1;
+  #bucket(key: number, tag: number): number {
+    return (key ^ (tag >>> TAG_HASH_SHIFT)) & this.#bucketMask;
+  }
+
+  #victim(key: number): number {
+    const stamps = this.#stamps;
+    const first = (key & (this.sets - 1)) * this.ways;
+    let least = stamps[first]!;
+    for (let at = first + 1; at < first + this.ways; at++) {
+      // The smaller of two without a branch, which no predictor would guess: stamps are never negative.
+      const difference = stamps[at]! - least;
+      least += difference & (difference >> 31);
+    }
+    return first + (least & ((1 << this.#wayBits) - 1));
+  }
+
+  /** Takes an entry out of its bucket. */
+  #unlink(at: number): void {
+    const { entries } = this;
+    const bucket = this.#bucket(entries[at << ENTRY_SHIFT]!, entries[(at << ENTRY_SHIFT) + ENTRY.TAG]!);
+    let before = this.#first[bucket]!;
+    if (before === at) {
+      this.#first[bucket] = this.#next[at]!;
+      return;
+    }
+    while (this.#next[before] !== at) before = this.#next[before]!;
+    this.#next[before] = this.#next[at]!;
+  }
+
+  /** Replaces the clocks by their ranks before they overflow. Order stays; free entries stay free. */
+  #renumber(): void {
+    const wayMask = (1 << this.#wayBits) - 1;
+    const used = Array.from(this.#stamps.keys()).filter((at) => this.#stamps[at]! > wayMask);
+    used.sort((a, b) => this.#stamps[a]! - this.#stamps[b]!);
+    used.forEach((at, rank) => {
+      this.#stamps[at] = ((rank + 1) << this.#wayBits) | (this.#stamps[at]! & wayMask);
     });
+    this.clock = used.length;
   }
 }

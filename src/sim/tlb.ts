@@ -11,10 +11,10 @@
  * A generation names one context since its last flush, so that no flush has to touch entries.
  */
 import { ruleIndex } from './access-rules.ts';
-import { ACCESS, PTE } from './paging-bits.ts';
+import { ACCESS, PTE, RIGHTS } from './paging-bits.ts';
 import type { PagingStructureCaches } from './paging-structure-caches.ts';
 import { TlbContexts } from './tlb-contexts.ts';
-import { type Geometry, TlbLevel } from './tlb-level.ts';
+import { ENTRY, ENTRY_SHIFT, type Geometry, TlbLevel } from './tlb-level.ts';
 import type { Walker } from './walk.ts';
 
 /** Sizes of a TLB. */
@@ -42,9 +42,9 @@ const GENERATION_SHIFT = 15;
 const CLASS_SHIFT = 13;
 const KEY_SHIFT = 12;
 const PAGE_SHIFT_SHIFT = 16;
+const FRAME_HIGH_SHIFT = 24;
 /** Page-number bits in a tag. */
 const PAGE_HIGH = 0x1fff;
-const CLOCK_LIMIT = 0x7fffffff;
 
 /** Where a lookup found a usable translation. */
 export const HIT = { NONE: 0, L1: 1, L2: 2 } as const;
@@ -57,19 +57,18 @@ export class Tlb {
   readonly caches: PagingStructureCaches | null;
   /** After a hit: host frame of the 4 KiB page. A double. */
   frame = 0;
-  lookups = 0;
   l1Hits = 0;
   l2Hits = 0;
   misses = 0;
   /** Flush operations of every kind. */
   flushes = 0;
-  /** Counts lookups, for LRU. */
-  clock = 0;
   readonly #shifts: readonly number[];
   /** Bit c set: class c has been filled since everything was cleared, so lookups must try it. */
   #classes = 1;
   /** An entry covers part of a larger page. */
   #pieces = false;
+  /** An entry is global. */
+  #globals = false;
   readonly #contexts = new TlbContexts();
   #asid = 0;
   #pcid = 0;
@@ -93,33 +92,64 @@ export class Tlb {
     this.#retag();
   }
 
+  get lookups(): number {
+    return this.l1Hits + this.l2Hits + this.misses;
+  }
+
   /**
    * Looks an address up for an access. An entry that does not allow the access under the walker's rules and keys, or is
    * not dirty at a write, does not count: the tables may say more by now, and a write must mark them. Returns a HIT.
    */
   lookup(lo: number, hi: number, access: number, walker: Walker): number {
-    this.lookups++;
-    if (++this.clock === CLOCK_LIMIT) this.#compactClocks();
+    const { l1 } = this;
+    const key = (lo >>> 12) | (hi << 20);
+    const below = (hi & ADDRESS_HIGH) >>> 12;
+    let at = l1.find(key, this.#tag | below);
+    if (at < 0 && this.#globals) at = l1.find(key, this.#globalTag | below);
+    if (at >= 0 && allows(l1.entries[(at << ENTRY_SHIFT) + ENTRY.FLAGS]!, access, walker)) {
+      this.l1Hits++;
+      l1.use(at);
+      this.#reach(l1, at, 0);
+      return HIT.L1;
+    }
+    return this.#lookupBeyond(lo, hi, access, walker);
+  }
+
+  /** The small page in the second level, then larger pages in both. */
+  #lookupBeyond(lo: number, hi: number, access: number, walker: Walker): number {
     for (let pageClass = 0; this.#classes >>> pageClass !== 0; pageClass++) {
       if (((this.#classes >>> pageClass) & 1) === 0) continue;
       const shift = this.#shifts[pageClass]!;
       const key = keyOf(lo, hi, shift);
       const below = (pageClass << CLASS_SHIFT) | ((hi & ADDRESS_HIGH) >>> shift);
-      const first = this.l1.find(key, this.#tag | below, this.#globalTag | below);
-      if (first >= 0 && allows(this.l1.flags[first]!, access, walker)) {
+      const within = (lo >>> 12) & ((1 << (shift - 12)) - 1);
+      const first = pageClass === 0 ? -1 : this.#findIn(this.l1, key, below);
+      if (first >= 0 && allows(this.l1.entries[(first << ENTRY_SHIFT) + ENTRY.FLAGS]!, access, walker)) {
         this.l1Hits++;
-        return this.#hit(this.l1, first, lo, shift, HIT.L1);
+        this.l1.use(first);
+        this.#reach(this.l1, first, within);
+        return HIT.L1;
       }
-      if (this.l2 === null) continue;
-      const second = this.l2.find(key, this.#tag | below, this.#globalTag | below);
-      if (second >= 0 && allows(this.l2.flags[second]!, access, walker)) {
-        this.l2Hits++;
-        this.#write(this.l1, key, this.l2.tag[second]!, this.l2.frame[second]!, this.l2.flags[second]!);
-        return this.#hit(this.l2, second, lo, shift, HIT.L2);
-      }
+      const { l2 } = this;
+      if (l2 === null) continue;
+      const second = this.#findIn(l2, key, below);
+      if (second < 0) continue;
+      const entry = second << ENTRY_SHIFT;
+      const flags = l2.entries[entry + ENTRY.FLAGS]!;
+      if (!allows(flags, access, walker)) continue;
+      this.l2Hits++;
+      l2.use(second);
+      this.l1.put(key, l2.entries[entry + ENTRY.TAG]!, l2.entries[entry + ENTRY.FRAME]!, flags);
+      this.#reach(l2, second, within);
+      return HIT.L2;
     }
     this.misses++;
     return HIT.NONE;
+  }
+
+  #findIn(level: TlbLevel, key: number, below: number): number {
+    const at = level.find(key, this.#tag | below);
+    return at < 0 && this.#globals ? level.find(key, this.#globalTag | below) : at;
   }
 
   /** Keeps what the walker's last walk, of this address, reached. What cannot be read cannot be kept (EPT). */
@@ -129,22 +159,22 @@ export class Tlb {
     let pageClass = this.#shifts.length - 1;
     while (this.#shifts[pageClass]! > result.pageShift) pageClass--;
     const shift = this.#shifts[pageClass]!;
-    const within = (lo >>> 12) & (2 ** (shift - 12) - 1);
-    const frame = result.hostFrame - within;
-    const tag =
-      (result.global ? this.#globalTag : this.#tag) | (pageClass << CLASS_SHIFT) | ((hi & ADDRESS_HIGH) >>> shift);
+    const frame = result.hostFrame - ((lo >>> 12) & ((1 << (shift - 12)) - 1));
+    const below = (pageClass << CLASS_SHIFT) | ((hi & ADDRESS_HIGH) >>> shift);
+    const tag = (result.global !== 0 ? this.#globalTag : this.#tag) | below;
     const flags =
       result.rights |
-      (result.dirty ? PTE.D : 0) |
-      (result.global ? PTE.G : 0) |
+      (result.dirty !== 0 ? PTE.D : 0) |
+      (result.global !== 0 ? PTE.G : 0) |
       (result.key << KEY_SHIFT) |
       (result.ownPageShift << PAGE_SHIFT_SHIFT) |
-      ((frame / 2 ** 32) << 24);
+      (frame >= 2 ** 32 ? (frame / 2 ** 32) << FRAME_HIGH_SHIFT : 0);
     const key = keyOf(lo, hi, shift);
     this.#classes |= 1 << pageClass;
     if (result.ownPageShift > shift) this.#pieces = true;
-    this.#write(this.l1, key, tag, frame | 0, flags);
-    if (this.l2 !== null) this.#write(this.l2, key, tag, frame | 0, flags);
+    if (result.global !== 0) this.#globals = true;
+    this.l1.put(key, tag, frame | 0, flags);
+    if (this.l2 !== null) this.l2.put(key, tag, frame | 0, flags);
   }
 
   /** Everything, of every address space. */
@@ -194,7 +224,7 @@ export class Tlb {
         const below = (pageClass << CLASS_SHIFT) | ((hi & ADDRESS_HIGH) >>> shift);
         // Twice: a page can be cached as global and not, when the tables changed in between.
         for (const wanted of [tag, otherTag]) {
-          const at = level.find(keyOf(lo, hi, shift), wanted | below, wanted | below);
+          const at = level.find(keyOf(lo, hi, shift), wanted | below);
           if (at >= 0) level.drop(at);
         }
       });
@@ -205,13 +235,15 @@ export class Tlb {
   /** All pieces of the page around an address go with it (SDM vol. 3A 4.10.4.1); they can stand in any set. */
   #dropPieces(level: TlbLevel, lo: number, hi: number, tag: number, otherTag: number): void {
     const address = pageOf(lo, hi);
-    for (let at = 0; at < level.tag.length; at++) {
-      const entry = level.tag[at]!;
-      const context = (entry >>> GENERATION_SHIFT) << GENERATION_SHIFT;
-      if (entry === 0 || (context !== tag && context !== otherTag)) continue;
-      const shift = this.#shifts[(entry >>> CLASS_SHIFT) & 3]!;
-      const page = ((level.key[at]! >>> 0) + (entry & PAGE_HIGH) * 2 ** 32) * 2 ** (shift - 12);
-      const size = 2 ** (((level.flags[at]! >>> PAGE_SHIFT_SHIFT) & 0x1f) - 12);
+    const { entries } = level;
+    for (let at = 0; at < level.sets * level.ways; at++) {
+      const entry = at << ENTRY_SHIFT;
+      const tagOf = entries[entry + ENTRY.TAG]!;
+      const context = (tagOf >>> GENERATION_SHIFT) << GENERATION_SHIFT;
+      if (tagOf === 0 || (context !== tag && context !== otherTag)) continue;
+      const shift = this.#shifts[(tagOf >>> CLASS_SHIFT) & 3]!;
+      const page = ((entries[entry]! >>> 0) + (tagOf & PAGE_HIGH) * 2 ** 32) * 2 ** (shift - 12);
+      const size = 2 ** (((entries[entry + ENTRY.FLAGS]! >>> PAGE_SHIFT_SHIFT) & 0x1f) - 12);
       if (Math.floor(page / size) === Math.floor(address / size)) level.drop(at);
     }
   }
@@ -237,32 +269,16 @@ export class Tlb {
     this.caches?.clear();
     this.#classes = 1;
     this.#pieces = false;
+    this.#globals = false;
   }
 
-  #hit(level: TlbLevel, at: number, lo: number, shift: number, hit: number): number {
-    level.used[at] = this.clock;
-    const within = (lo >>> 12) & (2 ** (shift - 12) - 1);
-    this.frame = (level.frame[at]! >>> 0) + (level.flags[at]! >>> 24) * 2 ** 32 + within;
-    return hit;
-  }
-
-  /** Replaces the entry of this page, else the least recently used of its set. */
-  #write(level: TlbLevel, key: number, tag: number, frame: number, flags: number): void {
-    let at = level.find(key, tag, tag);
-    if (at < 0) at = level.victim(key);
-    level.key[at] = key;
-    level.tag[at] = tag;
-    level.frame[at] = frame;
-    level.flags[at] = flags;
-    level.used[at] = this.clock;
-  }
-
-  #compactClocks(): void {
-    this.l1.compactClocks();
-    this.l2?.compactClocks();
-    this.caches?.compactClocks();
-    // Above every rank, as no structure has more entries.
-    this.clock = 2 ** 20;
+  /** Sets `frame` from an entry; `within` is the number of the small page in a larger one. */
+  #reach(level: TlbLevel, at: number, within: number): void {
+    const frame = level.entries[(at << ENTRY_SHIFT) + ENTRY.FRAME]!;
+    const high = level.entries[(at << ENTRY_SHIFT) + ENTRY.FLAGS]! >>> FRAME_HIGH_SHIFT;
+    // Nearly every frame is a small integer, and stays one in this form.
+    if (frame >= 0 && high === 0) this.frame = frame + within;
+    else this.frame = (frame >>> 0) + high * 2 ** 32 + within;
   }
 }
 
@@ -274,7 +290,11 @@ const pageOf = (lo: number, hi: number): number => (keyOf(lo, hi, 12) >>> 0) + (
 
 /** Whether an entry with these flags serves the access without a walk. */
 function allows(flags: number, access: number, walker: Walker): boolean {
-  if (access & ACCESS.WRITE && !(flags & PTE.D)) return false;
-  if (walker.rules[ruleIndex(access, flags & 7)] !== 0) return false;
-  return walker.keyFault(access, flags & 7, (flags >>> KEY_SHIFT) & 0xf) === 0;
+  // WRITE without D, or a rule against it: one test, as reads and writes alternate unpredictably.
+  const notDirty = access & ACCESS.WRITE & ~(flags >>> DIRTY_TO_WRITE);
+  if ((notDirty | walker.rules[ruleIndex(access, flags & RIGHTS.ALL)]!) !== 0) return false;
+  return walker.keysOn === 0 || walker.keyFault(access, flags & RIGHTS.ALL, (flags >>> KEY_SHIFT) & 0xf) === 0;
 }
+
+/** Moves PTE.D (bit 6) to where ACCESS.WRITE stands (bit 1). */
+const DIRTY_TO_WRITE = 5;

@@ -34,8 +34,11 @@ export class Translator {
       this.frame = tlb.frame;
       return FAULT.NONE;
     }
-    if (walker.caches !== null) walker.caches.clock = tlb.clock;
-    if (walker.nested !== null && walker.nested.caches !== null) walker.nested.caches.clock = tlb.clock;
+    return this.#walk(lo, hi, access);
+  }
+
+  #walk(lo: number, hi: number, access: number): number {
+    const { tlb, walker } = this;
     const fault = walker.walk(lo, hi, access);
     const { result } = walker;
     this.walks++;
