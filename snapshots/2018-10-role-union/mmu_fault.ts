@@ -3,7 +3,7 @@
  * 36d9594dfbf2 arch/x86/kvm/mmu.c: setting leaf entries, mapping without guest tables, the fast path, the entry point.
  *
  * Left out: the host's page lookup with its waits and retries (guest RAM is there: frame n is host frame n), transparent
- * huge pages apart from hugetlbfs-like backing of Host.maxHugePageLevel, MTRR checks, reserved-bit faults (there are no
+ * huge pages (hugetlbfs-like backing is Vm.hostPageLevel), MTRR checks, reserved-bit faults (there are no
  * MMIO SPTEs), the unprotect-and-retry of emulated instructions that do not write page tables, host async faults.
  */
 import { page_fault } from './mmu_handlers.ts';
@@ -59,11 +59,10 @@ import {
 } from './spte.ts';
 import { kvm_flush_remote_tlbs, kvm_make_request } from './tlb.ts';
 import {
-  as_id,
-  HF_GUEST_MASK,
   INVALID_PAGE,
   KVM_REQ,
   type kvm_vcpu,
+  kvm_vcpu_memslots,
   RET_PF_EMULATE,
   RET_PF_INVALID,
   RET_PF_RETRY,
@@ -156,7 +155,7 @@ function direct_pte_prefetch_many(vcpu: kvm_vcpu, sp: number, from: number, to: 
   const pte_access = page_role.access(page, 'direct_pte_prefetch_many');
   const level = page_role.level(page, 'direct_pte_prefetch_many');
   const gfn_of = (i: number): number => kvm.vm.pages.gfn[sp]! + i * KVM_PAGES_PER_HPAGE(level);
-  if (!kvm.memslots[as_id(vcpu)].isVisible(gfn_of(to - 1))) return false;
+  if (!kvm_vcpu_memslots(vcpu).memslots.isVisible(gfn_of(to - 1))) return false;
   for (let i = from; i < to; i++) {
     const gfn = gfn_of(i);
     mmu_set_spte(vcpu, sptep_of(sp, i), { pte_access, level, gfn }, { write_fault: false, speculative: true });
@@ -257,15 +256,14 @@ function fast_page_fault(vcpu: kvm_vcpu, addr: number, level: number, error_code
 
 /** 36d9594dfbf2 mmu.c:1172 mapping_level: largest mapping that host backing, slot and shadowed tables allow. */
 export function mapping_level(vcpu: kvm_vcpu, gfn: number): number {
-  const max_level = Math.min(PT_PDPE_LEVEL, vcpu.kvm.vm.host.maxHugePageLevel);
+  const max_level = Math.min(PT_PDPE_LEVEL, vcpu.kvm.vm.hostPageLevel);
   let level = PT_DIRECTORY_LEVEL;
   for (; level <= max_level; level++) if (mmu_gfn_lpage_is_disallowed(vcpu, gfn, level)) break;
   return level - 1;
 }
 
 /** try_async_pf and handle_abnormal_pfn: whether there is RAM behind the frame. */
-export const is_noslot = (vcpu: kvm_vcpu, gfn: number): boolean =>
-  !vcpu.kvm.memslots[(vcpu.hflags & HF_GUEST_MASK) !== 0 ? 0 : as_id(vcpu)].isVisible(gfn);
+export const is_noslot = (vcpu: kvm_vcpu, gfn: number): boolean => !kvm_vcpu_memslots(vcpu).memslots.isVisible(gfn);
 
 /** 36d9594dfbf2 mmu.c:3881 page_fault_handle_page_track: a write to a table that never goes unsync. */
 export function page_fault_handle_page_track(vcpu: kvm_vcpu, error_code: number, gfn: number): boolean {

@@ -40,6 +40,16 @@ import { KVM_REQ, type kvm, type kvm_vcpu } from './types.ts';
 const { level: LEVEL, cr4_pae: CR4_PAE, quadrant: QUADRANT, direct: DIRECT } = kvm_mmu_page_role.at;
 const { access: ACCESS, invalid: INVALID } = kvm_mmu_page_role.at;
 
+/** 36d9594dfbf2 mmu.c drop_parent_pte */
+export function drop_parent_pte(kvm: kvm, sp: number, sptep: number): void {
+  kvm.vm.pages.unlinkParent(sp, sptep_to_sp(sptep), spte_index(sptep));
+  mmu_spte_clear_no_track(kvm, sptep);
+}
+
+/** The page an upper entry points to. */
+export const child_of = (kvm: kvm, sptep: number): number =>
+  kvm.vm.pages.idOfFrame(spte_to_pfn(spte_lo(kvm, sptep), spte_hi(kvm, sptep)));
+
 /** A page of an older generation is as good as gone. mmu.c:2214 */
 export const is_obsolete_sp = (kvm: kvm, sp: number): boolean => kvm.vm.pages.generation[sp] !== kvm.mmu_valid_gen;
 
@@ -146,16 +156,6 @@ export function link_shadow_page(vcpu: kvm_vcpu, sptep: number, sp: number): voi
   if (pages.unsyncChildren[sp]! > 0 || pages.unsync[sp] !== 0) kvm_mmu_mark_parent_unsync(kvm, sptep);
 }
 
-/** 36d9594dfbf2 mmu.c drop_parent_pte */
-export function drop_parent_pte(kvm: kvm, sp: number, sptep: number): void {
-  kvm.vm.pages.unlinkParent(sp, sptep_to_sp(sptep), spte_index(sptep));
-  mmu_spte_clear_no_track(kvm, sptep);
-}
-
-/** The page an upper entry points to. */
-export const child_of = (kvm: kvm, sptep: number): number =>
-  kvm.vm.pages.idOfFrame(spte_to_pfn(spte_lo(kvm, sptep), spte_hi(kvm, sptep)));
-
 /**
  * 36d9594dfbf2 mmu.c:2540 validate_direct_spte
  * A direct page that splits a large guest page carries the guest entry's rights; when those changed (a clean entry got
@@ -232,18 +232,6 @@ function prepare_zap_oldest_mmu_page(kvm: kvm, invalid_list: number[]): boolean 
   return oldest !== NO_PAGE && kvm_mmu_prepare_zap_page(kvm, oldest, invalid_list) > 0;
 }
 
-/** 36d9594dfbf2 mmu.c:2728 kvm_mmu_unprotect_page: no table of this frame is shadowed afterwards. True: some was. */
-export function kvm_mmu_unprotect_page(kvm: kvm, gfn: number): boolean {
-  const invalid_list: number[] = [];
-  let found = false;
-  for (const sp of for_each_gfn_indirect_valid_sp(kvm, gfn)) {
-    found = true;
-    kvm_mmu_prepare_zap_page(kvm, sp, invalid_list);
-  }
-  kvm_mmu_commit_zap_page(kvm, invalid_list);
-  return found;
-}
-
 /** 36d9594dfbf2 kvm_host.h, mmu.h: below this many free pages a fault reclaims, up to that many. */
 const KVM_MIN_FREE_MMU_PAGES = 5;
 const KVM_REFILL_PAGES = 25;
@@ -262,6 +250,18 @@ export function make_mmu_pages_available(vcpu: kvm_vcpu): boolean {
   }
   kvm_mmu_commit_zap_page(kvm, invalid_list);
   return kvm_mmu_available_pages(kvm) > 0;
+}
+
+/** 36d9594dfbf2 mmu.c:2728 kvm_mmu_unprotect_page: no table of this frame is shadowed afterwards. True: some was. */
+export function kvm_mmu_unprotect_page(kvm: kvm, gfn: number): boolean {
+  const invalid_list: number[] = [];
+  let found = false;
+  for (const sp of for_each_gfn_indirect_valid_sp(kvm, gfn)) {
+    found = true;
+    kvm_mmu_prepare_zap_page(kvm, sp, invalid_list);
+  }
+  kvm_mmu_commit_zap_page(kvm, invalid_list);
+  return found;
 }
 
 /**

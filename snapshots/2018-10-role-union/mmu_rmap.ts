@@ -6,6 +6,7 @@
  * encoding of the lists, everything that dirty logging and the host's own memory management ask of an rmap.
  */
 import type { ReverseMap } from '../../src/sim/rmap.ts';
+import type { AddressSpace } from '../../src/sim/vm.ts';
 import { page_role } from './role.ts';
 import {
   is_large_pte,
@@ -21,12 +22,15 @@ import {
   sptep_to_sp,
 } from './spte.ts';
 import { kvm_flush_remote_tlbs } from './tlb.ts';
-import { as_id, type kvm, type kvm_vcpu } from './types.ts';
+import { type kvm, type kvm_vcpu, kvm_vcpu_memslots } from './types.ts';
 
-/** 36d9594dfbf2 mmu.c:1313 gfn_to_rmap: the lists of the address space that the page belongs to. */
-function gfn_to_rmap(kvm: kvm, sp: number): ReverseMap {
-  return kvm.rmap[page_role.smm(kvm.page(sp), 'gfn_to_rmap') === 0 ? 0 : 1];
+/** 36d9594dfbf2 mmu.c kvm_memslots_for_spte_role: guest memory as the vCPUs see it that use the page. */
+function kvm_memslots_for_spte_role(kvm: kvm, sp: number, by: string): AddressSpace {
+  return kvm.vm.addressSpaces[page_role.smm(kvm.page(sp), by) === 0 ? 0 : 1];
 }
+
+/** 36d9594dfbf2 mmu.c:1313 gfn_to_rmap */
+const gfn_to_rmap = (kvm: kvm, sp: number): ReverseMap => kvm_memslots_for_spte_role(kvm, sp, 'gfn_to_rmap').rmap;
 
 /** 36d9594dfbf2 mmu.c rmap_add */
 export function rmap_add(kvm: kvm, sptep: number, gfn: number): void {
@@ -57,10 +61,10 @@ export function drop_large_spte(vcpu: kvm_vcpu, sptep: number): void {
 }
 
 /** 36d9594dfbf2 mmu.c kvm_mmu_slot_gfn_write_protect: every mapping of the frame, of any size. True: flush. */
-function kvm_mmu_slot_gfn_write_protect(kvm: kvm, address_space: 0 | 1, gfn: number): boolean {
+function kvm_mmu_slot_gfn_write_protect(kvm: kvm, { rmap }: AddressSpace, gfn: number): boolean {
   let flush = false;
   for (let level = PT_PAGE_TABLE_LEVEL; level <= PT_PDPE_LEVEL; level++) {
-    for (const sptep of kvm.rmap[address_space].entries(gfn, level)) {
+    for (const sptep of rmap.entries(gfn, level)) {
       if (spte_write_protect(kvm, sptep, true)) flush = true;
     }
   }
@@ -69,7 +73,7 @@ function kvm_mmu_slot_gfn_write_protect(kvm: kvm, address_space: 0 | 1, gfn: num
 
 /** 36d9594dfbf2 mmu.c:1671 rmap_write_protect, in the address space that the vCPU is in. */
 export function rmap_write_protect(vcpu: kvm_vcpu, gfn: number): boolean {
-  return kvm_mmu_slot_gfn_write_protect(vcpu.kvm, as_id(vcpu), gfn);
+  return kvm_mmu_slot_gfn_write_protect(vcpu.kvm, kvm_vcpu_memslots(vcpu), gfn);
 }
 
 /**
@@ -78,31 +82,28 @@ export function rmap_write_protect(vcpu: kvm_vcpu, gfn: number): boolean {
  */
 export function account_shadowed(kvm: kvm, sp: number): void {
   const gfn = kvm.vm.pages.gfn[sp]!;
-  const page = kvm.page(sp);
-  const address_space = page_role.smm(page, 'account_shadowed') === 0 ? 0 : 1;
-  const slots = kvm.memslots[address_space];
+  const slots = kvm_memslots_for_spte_role(kvm, sp, 'account_shadowed');
   kvm.indirect_shadow_pages++;
-  slots.forbidLarge(gfn, 1);
-  if (page_role.level(page, 'account_shadowed') > PT_PAGE_TABLE_LEVEL) {
-    slots.track(gfn, 1);
-    if (kvm_mmu_slot_gfn_write_protect(kvm, address_space, gfn)) kvm_flush_remote_tlbs(kvm);
+  slots.memslots.forbidLarge(gfn, 1);
+  if (page_role.level(kvm.page(sp), 'account_shadowed') > PT_PAGE_TABLE_LEVEL) {
+    slots.memslots.track(gfn, 1);
+    if (kvm_mmu_slot_gfn_write_protect(kvm, slots, gfn)) kvm_flush_remote_tlbs(kvm);
   }
 }
 
 /** 36d9594dfbf2 mmu.c unaccount_shadowed */
 export function unaccount_shadowed(kvm: kvm, sp: number): void {
   const gfn = kvm.vm.pages.gfn[sp]!;
-  const page = kvm.page(sp);
-  const slots = kvm.memslots[page_role.smm(page, 'unaccount_shadowed') === 0 ? 0 : 1];
+  const { memslots } = kvm_memslots_for_spte_role(kvm, sp, 'unaccount_shadowed');
   kvm.indirect_shadow_pages--;
-  slots.forbidLarge(gfn, -1);
-  if (page_role.level(page, 'unaccount_shadowed') > PT_PAGE_TABLE_LEVEL) slots.track(gfn, -1);
+  memslots.forbidLarge(gfn, -1);
+  if (page_role.level(kvm.page(sp), 'unaccount_shadowed') > PT_PAGE_TABLE_LEVEL) memslots.track(gfn, -1);
 }
 
 /** 36d9594dfbf2 page_track.c kvm_page_track_is_active for writes: some upper table of the frame is shadowed. */
 export const kvm_page_track_is_active = (vcpu: kvm_vcpu, gfn: number): boolean =>
-  vcpu.kvm.memslots[as_id(vcpu)].isTracked(gfn);
+  kvm_vcpu_memslots(vcpu).memslots.isTracked(gfn);
 
 /** 36d9594dfbf2 mmu.c mmu_gfn_lpage_is_disallowed; also true where no slot covers the large page. */
 export const mmu_gfn_lpage_is_disallowed = (vcpu: kvm_vcpu, gfn: number, level: number): boolean =>
-  !vcpu.kvm.memslots[as_id(vcpu)].allowsLarge(gfn, level);
+  !kvm_vcpu_memslots(vcpu).memslots.allowsLarge(gfn, level);

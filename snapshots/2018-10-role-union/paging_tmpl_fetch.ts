@@ -60,7 +60,7 @@ import {
   sptep_to_sp,
 } from './spte.ts';
 import { kvm_flush_remote_tlbs } from './tlb.ts';
-import { as_id, INVALID_PAGE, type kvm_vcpu, RET_PF_EMULATE, RET_PF_RETRY } from './types.ts';
+import { INVALID_PAGE, type kvm_vcpu, kvm_vcpu_memslots, RET_PF_EMULATE, RET_PF_RETRY } from './types.ts';
 
 /** FNAME(prefetch_invalid_gpte): an entry that must not be shadowed ahead of its use; then the SPTE goes. */
 function prefetch_invalid_gpte(vcpu: kvm_vcpu, type: pttype, sptep: number, lo: number, hi: number): boolean {
@@ -84,7 +84,7 @@ function prefetch_gpte(vcpu: kvm_vcpu, type: pttype, sptep: number, lo: number, 
   if (prefetch_invalid_gpte(vcpu, type, sptep, lo, hi)) return false;
   const gfn = gpte_to_gfn_lvl(type, lo, hi, PT_PAGE_TABLE_LEVEL);
   const pte_access = access_of_gpte(vcpu, type, sptep_to_sp(sptep), lo, hi, 'prefetch_gpte');
-  if (!vcpu.kvm.memslots[as_id(vcpu)].isVisible(gfn)) return false;
+  if (!kvm_vcpu_memslots(vcpu).memslots.isVisible(gfn)) return false;
   const leaf = { pte_access, level: PT_PAGE_TABLE_LEVEL, gfn };
   mmu_set_spte(vcpu, sptep, leaf, { write_fault: false, speculative: true });
   return true;

@@ -17,6 +17,13 @@ import { kvm_set_cr0, kvm_set_cr3, kvm_set_cr4, kvm_set_efer, kvm_update_cpuid }
 /** PE, EM, TS, PG: off while the handler starts. */
 const CR0_CLEARED = CR0.PE | (1 << 2) | (1 << 3) | CR0.PG;
 
+/** v4.20 x86.c ~6142 kvm_smm_changed, on the way out of SMM. */
+function kvm_smm_changed(vcpu: kvm_vcpu): void {
+  vcpu.log.because('kvm_smm_changed', 'RSM');
+  vcpu.hflags &= ~HF_SMM_MASK;
+  kvm_mmu_reset_context(vcpu);
+}
+
 /** kvm_x86_ops->pre_enter_smm: L2 is left, and noted for RSM to go on with. */
 function pre_enter_smm(vcpu: kvm_vcpu): void {
   const { nested, kvm } = vcpu;
@@ -59,17 +66,6 @@ export function enter_smm(vcpu: kvm_vcpu): void {
   kvm_mmu_reset_context(vcpu);
 }
 
-/** v4.20 emulate.c rsm_enter_protected_mode: PCIDE waits until long mode is on. False: a value was refused. */
-function rsm_enter_protected_mode(vcpu: kvm_vcpu, cr0: number, cr3: number, cr4: number): boolean {
-  const pcide = (cr4 & CR4.PCIDE) !== 0;
-  const pcid = pcide ? cr3 % 4096 : 0;
-  if (kvm_set_cr3(vcpu, cr3 - pcid, false)) return false;
-  if (kvm_set_cr4(vcpu, cr4 & ~CR4.PCIDE)) return false;
-  if (kvm_set_cr0(vcpu, cr0, false)) return false;
-  if (!pcide) return true;
-  return !kvm_set_cr4(vcpu, cr4) && (pcid === 0 || !kvm_set_cr3(vcpu, cr3, false));
-}
-
 /**
  * v4.20 emulate.c em_rsm: everything is written through the ordinary setters, with SMM still set, and each write that
  * changes a watched bit resets the context. The last reset is that of kvm_smm_changed.
@@ -90,9 +86,13 @@ export function em_rsm(vcpu: kvm_vcpu): void {
   kvm_smm_changed(vcpu);
 }
 
-/** v4.20 x86.c ~6142 kvm_smm_changed, on the way out of SMM. */
-function kvm_smm_changed(vcpu: kvm_vcpu): void {
-  vcpu.log.because('kvm_smm_changed', 'RSM');
-  vcpu.hflags &= ~HF_SMM_MASK;
-  kvm_mmu_reset_context(vcpu);
+/** v4.20 emulate.c rsm_enter_protected_mode: PCIDE waits until long mode is on. False: a value was refused. */
+function rsm_enter_protected_mode(vcpu: kvm_vcpu, cr0: number, cr3: number, cr4: number): boolean {
+  const pcide = (cr4 & CR4.PCIDE) !== 0;
+  const pcid = pcide ? cr3 % 4096 : 0;
+  if (kvm_set_cr3(vcpu, cr3 - pcid, false)) return false;
+  if (kvm_set_cr4(vcpu, cr4 & ~CR4.PCIDE)) return false;
+  if (kvm_set_cr0(vcpu, cr0, false)) return false;
+  if (!pcide) return true;
+  return !kvm_set_cr4(vcpu, cr4) && (pcid === 0 || !kvm_set_cr3(vcpu, cr3, false));
 }

@@ -8,10 +8,8 @@
 import type { RoleReads } from '../../src/role/reads.ts';
 import type { Cpu } from '../../src/sim/cpu.ts';
 import type { EventLog } from '../../src/sim/log.ts';
-import { Memslots } from '../../src/sim/memslots.ts';
 import { Registers } from '../../src/sim/registers.ts';
-import { ReverseMap } from '../../src/sim/rmap.ts';
-import type { Vm } from '../../src/sim/vm.ts';
+import type { AddressSpace, Vm } from '../../src/sim/vm.ts';
 import { guest_walker } from './guest_walker.ts';
 import { type spte_masks, spte_masks_of } from './spte.ts';
 
@@ -143,9 +141,6 @@ export class kvm {
   readonly vm: Vm;
   readonly vcpus: kvm_vcpu[] = [];
   readonly masks: spte_masks;
-  /** The two address spaces: ordinary, and that of SMM. A page's `smm` bit says in which its frames are accounted. */
-  readonly memslots: readonly [Memslots, Memslots];
-  readonly rmap: readonly [ReverseMap, ReverseMap];
   /** Generation of the page tables; a page of another one is obsolete. */
   mmu_valid_gen = 0;
   indirect_shadow_pages = 0;
@@ -159,8 +154,6 @@ export class kvm {
   constructor(vm: Vm) {
     this.vm = vm;
     this.masks = spte_masks_of(vm.host);
-    this.memslots = [vm.memslots, new Memslots(vm.memslots.frames)];
-    this.rmap = [vm.rmap, new ReverseMap()];
   }
 
   /** The owner that the role accessors of a page want, made once a page id. */
@@ -252,5 +245,6 @@ export class kvm_vcpu {
   }
 }
 
-/** The memory slots the vCPU sees now. 36d9594dfbf2 kvm_cache_regs.h/x86.h kvm_vcpu_gfn_to_memslot via kvm_arch_vcpu_memslots_id. */
-export const as_id = (vcpu: kvm_vcpu): 0 | 1 => ((vcpu.hflags & HF_SMM_MASK) !== 0 ? 1 : 0);
+/** v4.20 virt/kvm/kvm_main.c kvm_vcpu_memslots: guest memory as the vCPU sees it now, in SMM or not. */
+export const kvm_vcpu_memslots = ({ kvm, hflags }: kvm_vcpu): AddressSpace =>
+  kvm.vm.addressSpaces[(hflags & HF_SMM_MASK) !== 0 ? 1 : 0];

@@ -28,6 +28,13 @@ import { kvm_flush_remote_tlbs, kvm_make_request } from './tlb.ts';
 import { INVALID_PAGE, KVM_MMU_ROOT_PREVIOUS, KVM_REQ, type kvm, kvm_vcpu } from './types.ts';
 import { load_pdptrs, pdptrs_changed } from './x86_pdptr.ts';
 
+/** kvm_check_request: takes the request back. */
+function kvm_check_request(request: number, vcpu: kvm_vcpu): boolean {
+  if ((vcpu.requests & request) === 0) return false;
+  vcpu.requests &= ~request;
+  return true;
+}
+
 /** Names of the changed bits among those that matter, as a reason: `CR4.PAE CR4.SMEP`. */
 function names(register: string, changed: number, bits: Readonly<Record<string, number>>): string {
   const found = Object.entries(bits).filter(([, bit]) => (changed & bit) !== 0);
@@ -44,10 +51,10 @@ const kvm_zap_gfn_range_all = probe(
   (vcpu: kvm_vcpu): void => {
     const { kvm } = vcpu;
     let flush = false;
-    for (const address_space of [0, 1] as const) {
+    for (const { rmap, memslots } of kvm.vm.addressSpaces) {
       for (let level = PT_PAGE_TABLE_LEVEL; level <= PT_PDPE_LEVEL; level++) {
-        for (let gfn = 0; gfn < kvm.vm.memslots.frames; gfn += 512 ** (level - 1)) {
-          for (const sptep of kvm.rmap[address_space].entries(gfn, level)) {
+        for (let gfn = 0; gfn < memslots.frames; gfn += 512 ** (level - 1)) {
+          for (const sptep of rmap.entries(gfn, level)) {
             drop_spte(kvm, sptep);
             flush = true;
           }
@@ -226,13 +233,6 @@ export function handle_invpcid(vcpu: kvm_vcpu, type: number, pcid: number, gla: 
 function kvm_vcpu_flush_tlb(vcpu: kvm_vcpu): void {
   vcpu.kvm.vm.counters.tlb_flush++;
   tlb_flush(vcpu);
-}
-
-/** kvm_check_request: takes the request back. */
-function kvm_check_request(request: number, vcpu: kvm_vcpu): boolean {
-  if ((vcpu.requests & request) === 0) return false;
-  vcpu.requests &= ~request;
-  return true;
 }
 
 /**
