@@ -260,76 +260,51 @@ function mmu_alloc_special_roots(vcpu: kvm_vcpu): void {
     mmu.pml5_root = kvm.vm.pages.createSpecial();
 }
 
-/**
- * v5.17 mmu.c __kvm_mmu_create: pae_root exists where 32-bit roots can: without TDP, or when TDP itself is 3 levels.
- */
-export function __kvm_mmu_create(vcpu: kvm_vcpu, mmu: kvm_mmu): void {
-  const { host, pages } = vcpu.kvm.vm;
-  if (host.tdp !== 'none' && kvm_mmu_get_tdp_level(vcpu) > PT32E_ROOT_LEVEL) return;
-  mmu.pae_root = pages.createSpecial();
+// --- sync ------------------------------------------------------------------------------------------------------------
+
+/** v5.17 mmu.c is_unsync_root: the page, or one below it, is out of sync. */
+function is_unsync_root(kvm: kvm, root: number): boolean {
+  if (!VALID_PAGE(root)) return false;
+  const sp = to_shadow_page(kvm, root);
+  return sp !== NO_PAGE && (kvm.vm.pages.unsync[sp] === 1 || kvm.vm.pages.unsyncChildren[sp]! > 0);
 }
 
-/** v5.17 mmu.c:5083 kvm_mmu_load: builds or finds the root of the current MMU and hands it to hardware. */
-export const kvm_mmu_load = probe(
-  'kvm_mmu_load',
-  (vcpu: kvm_vcpu): boolean => {
-    const { mmu, log } = vcpu;
-    const { counters } = vcpu.kvm.vm;
-    counters.mmu_load++;
-    if (vcpu.new_pgd_pending) {
-      counters.new_pgd_miss++;
-      vcpu.new_pgd_pending = false;
-    }
-    mmu_alloc_special_roots(vcpu);
-    const direct = direct_map(mmu, 'kvm_mmu_load') === 1;
-    if (!(direct ? mmu_alloc_direct_roots(vcpu) : mmu_alloc_shadow_roots(vcpu))) return false;
-    log.rootLoaded();
-    kvm_mmu_sync_roots(vcpu);
-    kvm_mmu_load_pgd(vcpu);
-    kvm_x86_flush_tlb_current(vcpu);
-    return true;
-  },
-  { skipped: true },
-);
-
-/** v5.17 mmu.h kvm_mmu_load_pgd: nothing without a root. */
-export function kvm_mmu_load_pgd(vcpu: kvm_vcpu): void {
-  const { mmu, kvm } = vcpu;
-  if (!VALID_PAGE(mmu.root_hpa)) return;
-  vcpu.log.note('hw_load_pgd', mmu.root_hpa);
-  kvm.vm.counters.load_pgd++;
-  vcpu.cpu.loadRoot(mmu.root_hpa, shadow_root_level(mmu, 'kvm_mmu_load_pgd'));
+function sync_children(vcpu: kvm_vcpu, sp: number): void {
+  vcpu.log.note('sync_children', sp);
+  mmu_sync_children(vcpu, sp, true);
 }
 
-/** v5.17 kvm_x86_ops.flush_tlb_current: hardware only. */
-export function kvm_x86_flush_tlb_current(vcpu: kvm_vcpu): void {
-  vcpu.log.note('hw_flush_current');
-  vcpu.cpu.flushCurrent();
-}
-
-/** v5.17 mmu.h:85 kvm_mmu_reload. False when the root cannot be built. */
-export function kvm_mmu_reload(vcpu: kvm_vcpu): boolean {
-  return VALID_PAGE(vcpu.mmu.root_hpa) || kvm_mmu_load(vcpu);
-}
-
-/** v5.17 mmu.c:5108 kvm_mmu_unload. It keeps the cached MMIO address; patch 12 of the February 2022 series drops it. */
-export const kvm_mmu_unload = probe(
-  'kvm_mmu_unload',
+/** v5.17 mmu.c:3669 kvm_mmu_sync_roots. */
+export const kvm_mmu_sync_roots = probe(
+  'kvm_mmu_sync_roots',
   (vcpu: kvm_vcpu): void => {
-    vcpu.kvm.vm.counters.mmu_unload++;
-    kvm_mmu_free_roots(vcpu, vcpu.root_mmu, KVM_MMU_ROOTS_ALL);
-    kvm_mmu_free_roots(vcpu, vcpu.guest_mmu, KVM_MMU_ROOTS_ALL);
+    const by = 'kvm_mmu_sync_roots';
+    const { mmu, kvm } = vcpu;
+    kvm.vm.counters.sync_roots++;
+    if (direct_map(mmu, by) === 1 || !VALID_PAGE(mmu.root_hpa)) return;
+    vcpu.log.note('clear_mmio');
+    if (root_level(mmu, by) >= PT64_ROOT_4LEVEL) {
+      if (is_unsync_root(kvm, mmu.root_hpa)) sync_children(vcpu, to_shadow_page(kvm, mmu.root_hpa));
+      return;
+    }
+    for (let i = 0; i < 4; i++) {
+      const root = pae_root_frame(kvm, mmu.pae_root, i);
+      if (VALID_PAGE(root)) sync_children(vcpu, to_shadow_page(kvm, root));
+    }
   },
   { skipped: undefined },
 );
 
-/** v5.17 mmu.c:5076 kvm_mmu_reset_context: every root goes, whether or not the role changes. */
-export const kvm_mmu_reset_context = probe(
-  'kvm_mmu_reset_context',
+/** v5.17 mmu.c:3716 kvm_mmu_sync_prev_roots: previous roots with unsync pages are freed, not synced. */
+export const kvm_mmu_sync_prev_roots = probe(
+  'kvm_mmu_sync_prev_roots',
   (vcpu: kvm_vcpu): void => {
-    vcpu.kvm.vm.counters.reset_context++;
-    kvm_mmu_unload(vcpu);
-    kvm_init_mmu(vcpu);
+    const { mmu, kvm } = vcpu;
+    kvm.vm.counters.sync_prev_roots++;
+    let roots_to_free = 0;
+    for (let i = 0; i < KVM_MMU_NUM_PREV_ROOTS; i++)
+      if (is_unsync_root(kvm, mmu.prev_roots[i]!.hpa)) roots_to_free |= KVM_MMU_ROOT_PREVIOUS(i);
+    kvm_mmu_free_roots(vcpu, mmu, roots_to_free);
   },
   { skipped: undefined },
 );
@@ -421,51 +396,80 @@ export const kvm_mmu_new_pgd = probe(
   { skipped: undefined, detail: (new_pgd) => new_pgd.toString(16) },
 );
 
-// --- sync and obsolescence ------------------------------------------------------------------------------------------
+// --- loading ---------------------------------------------------------------------------------------------------------
 
-/** v5.17 mmu.c is_unsync_root: the page, or one below it, is out of sync. */
-function is_unsync_root(kvm: kvm, root: number): boolean {
-  if (!VALID_PAGE(root)) return false;
-  const sp = to_shadow_page(kvm, root);
-  return sp !== NO_PAGE && (kvm.vm.pages.unsync[sp] === 1 || kvm.vm.pages.unsyncChildren[sp]! > 0);
-}
-
-function sync_children(vcpu: kvm_vcpu, sp: number): void {
-  vcpu.log.note('sync_children', sp);
-  mmu_sync_children(vcpu, sp, true);
-}
-
-/** v5.17 mmu.c:3669 kvm_mmu_sync_roots. */
-export const kvm_mmu_sync_roots = probe(
-  'kvm_mmu_sync_roots',
+/** v5.17 mmu.c:5076 kvm_mmu_reset_context: every root goes, whether or not the role changes. */
+export const kvm_mmu_reset_context = probe(
+  'kvm_mmu_reset_context',
   (vcpu: kvm_vcpu): void => {
-    const by = 'kvm_mmu_sync_roots';
-    const { mmu, kvm } = vcpu;
-    kvm.vm.counters.sync_roots++;
-    if (direct_map(mmu, by) === 1 || !VALID_PAGE(mmu.root_hpa)) return;
-    vcpu.log.note('clear_mmio');
-    if (root_level(mmu, by) >= PT64_ROOT_4LEVEL) {
-      if (is_unsync_root(kvm, mmu.root_hpa)) sync_children(vcpu, to_shadow_page(kvm, mmu.root_hpa));
-      return;
-    }
-    for (let i = 0; i < 4; i++) {
-      const root = pae_root_frame(kvm, mmu.pae_root, i);
-      if (VALID_PAGE(root)) sync_children(vcpu, to_shadow_page(kvm, root));
-    }
+    vcpu.kvm.vm.counters.reset_context++;
+    kvm_mmu_unload(vcpu);
+    kvm_init_mmu(vcpu);
   },
   { skipped: undefined },
 );
 
-/** v5.17 mmu.c:3716 kvm_mmu_sync_prev_roots: previous roots with unsync pages are freed, not synced. */
-export const kvm_mmu_sync_prev_roots = probe(
-  'kvm_mmu_sync_prev_roots',
+/** v5.17 mmu.c:5083 kvm_mmu_load: builds or finds the root of the current MMU and hands it to hardware. */
+export const kvm_mmu_load = probe(
+  'kvm_mmu_load',
+  (vcpu: kvm_vcpu): boolean => {
+    const { mmu, log } = vcpu;
+    const { counters } = vcpu.kvm.vm;
+    counters.mmu_load++;
+    if (vcpu.new_pgd_pending) {
+      counters.new_pgd_miss++;
+      vcpu.new_pgd_pending = false;
+    }
+    mmu_alloc_special_roots(vcpu);
+    const direct = direct_map(mmu, 'kvm_mmu_load') === 1;
+    if (!(direct ? mmu_alloc_direct_roots(vcpu) : mmu_alloc_shadow_roots(vcpu))) return false;
+    log.rootLoaded();
+    kvm_mmu_sync_roots(vcpu);
+    kvm_mmu_load_pgd(vcpu);
+    kvm_x86_flush_tlb_current(vcpu);
+    return true;
+  },
+  { skipped: true },
+);
+
+/** v5.17 mmu.h kvm_mmu_load_pgd: nothing without a root. */
+export function kvm_mmu_load_pgd(vcpu: kvm_vcpu): void {
+  const { mmu, kvm } = vcpu;
+  if (!VALID_PAGE(mmu.root_hpa)) return;
+  vcpu.log.note('hw_load_pgd', mmu.root_hpa);
+  kvm.vm.counters.load_pgd++;
+  vcpu.cpu.loadRoot(mmu.root_hpa, shadow_root_level(mmu, 'kvm_mmu_load_pgd'));
+}
+
+/** v5.17 kvm_x86_ops.flush_tlb_current: hardware only. */
+export function kvm_x86_flush_tlb_current(vcpu: kvm_vcpu): void {
+  vcpu.log.note('hw_flush_current');
+  vcpu.cpu.flushCurrent();
+}
+
+/** v5.17 mmu.h:85 kvm_mmu_reload. False when the root cannot be built. */
+export function kvm_mmu_reload(vcpu: kvm_vcpu): boolean {
+  return VALID_PAGE(vcpu.mmu.root_hpa) || kvm_mmu_load(vcpu);
+}
+
+/** v5.17 mmu.c:5108 kvm_mmu_unload. It keeps the cached MMIO address; patch 12 of the February 2022 series drops it. */
+export const kvm_mmu_unload = probe(
+  'kvm_mmu_unload',
   (vcpu: kvm_vcpu): void => {
-    const { mmu, kvm } = vcpu;
-    kvm.vm.counters.sync_prev_roots++;
-    let roots_to_free = 0;
-    for (let i = 0; i < KVM_MMU_NUM_PREV_ROOTS; i++)
-      if (is_unsync_root(kvm, mmu.prev_roots[i]!.hpa)) roots_to_free |= KVM_MMU_ROOT_PREVIOUS(i);
-    kvm_mmu_free_roots(vcpu, mmu, roots_to_free);
+    vcpu.kvm.vm.counters.mmu_unload++;
+    kvm_mmu_free_roots(vcpu, vcpu.root_mmu, KVM_MMU_ROOTS_ALL);
+    kvm_mmu_free_roots(vcpu, vcpu.guest_mmu, KVM_MMU_ROOTS_ALL);
   },
   { skipped: undefined },
 );
+
+// --- creation --------------------------------------------------------------------------------------------------------
+
+/**
+ * v5.17 mmu.c __kvm_mmu_create: pae_root exists where 32-bit roots can: without TDP, or when TDP itself is 3 levels.
+ */
+export function __kvm_mmu_create(vcpu: kvm_vcpu, mmu: kvm_mmu): void {
+  const { host, pages } = vcpu.kvm.vm;
+  if (host.tdp !== 'none' && kvm_mmu_get_tdp_level(vcpu) > PT32E_ROOT_LEVEL) return;
+  mmu.pae_root = pages.createSpecial();
+}
