@@ -78,7 +78,7 @@ function headerFile(path: string, header: Json, rows: readonly VectorValue[]): V
     : { name, kind: 'rows', rows: columnRows(path, header.input_columns, header.output_columns, rows) };
   return {
     path,
-    subject: subjectOf(path, header.commit),
+    subject: subjectOf(path, header),
     context: header,
     sections: [withInlineTables(section, header)],
   };
@@ -195,12 +195,26 @@ function withInlineTables(section: Section, header: Json): Section {
   };
 }
 
-/** The commit in the header when it is one, or else the first part of the file name: `v5.17-roles.json.gz` is about v5.17. */
-function subjectOf(path: string, commit: VectorValue | undefined): string {
-  if (typeof commit === 'string' && /^[0-9a-f]{7,40}$/.test(commit)) return commit;
-  const match = /^(.+?)-(roles|events|child-roles|permission-fault|rootcache|sequences|traces)\./.exec(basename(path));
-  if (!match) throw malformed(path, 'neither header nor file name says which kernel it is about');
-  return match[1]!;
+/** Headers whose `commit` is a description: what it starts from, then what was added. */
+const describedSubjects: readonly (readonly [RegExp, string])[] = [
+  [/18 patches of 20220217210340/, 'no-unload-v2'],
+  [/^5\.17\.0-rc5 tree/, 'v5.17'],
+];
+
+/**
+ * Which kernel a file with a header is about: its `commit` (a hash, an era id, or a description), the release of the stable
+ * kernel in `kernel` (6.1.192 is v6.1), or, when the header is silent, the first part of the file name.
+ */
+function subjectOf(path: string, { commit, kernel }: Json): string {
+  if (typeof commit === 'string') {
+    const described = describedSubjects.find(([pattern]) => pattern.test(commit));
+    return described ? described[1] : commit;
+  }
+  const release = typeof kernel === 'string' ? /^v?(\d+\.\d+)/.exec(kernel) : null;
+  if (release) return `v${release[1]}`;
+  const name = /^(.+?)-(roles|events|child-roles|permission-fault|rootcache|sequences|reinit)\b/.exec(basename(path));
+  if (!name) throw malformed(path, 'neither header nor file name says which kernel it is about');
+  return name[1]!;
 }
 
 function parseJson(path: string, text: string): Json {
