@@ -73,7 +73,7 @@ export const nested_svm_vmrun = probe(
       cr0: ((registers.cr0 | forced) & ~(CR0.CD | CR0.NW)) >>> 0,
       cr3: registers.cr3,
       cr4: registers.cr4,
-      efer: (registers.efer | EFER.SVME) >>> 0,
+      efer: registers.efer,
     };
     svm_set_efer(vcpu, nested_vmcb.efer);
     svm_set_cr0(vcpu, nested_vmcb.cr0);

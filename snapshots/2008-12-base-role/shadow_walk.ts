@@ -18,9 +18,10 @@ export function walk_shadow(walker: kvm_shadow_walk, vcpu: kvm_vcpu, addr: numbe
   let sp = pages.idOfFrame(mmu.root_hpa);
   if (level === PT32E_ROOT_LEVEL) {
     sp = pages.idOfFrame(spte_to_pfn(kvm, sptep_of(mmu.pae_root, Math.floor(addr / 2 ** 30) % 4)));
-    if (sp === 0) return 1;
     level--;
   }
+  // An empty PAE slot. In the C the root itself is always there, as the guest was just running on it.
+  if (sp === 0) return 1;
   for (; level >= PT_PAGE_TABLE_LEVEL; level--) {
     const sptep = sptep_of(sp, Math.floor(addr / 2 ** (12 + 9 * (level - 1))) % 512);
     const r = walker.entry(vcpu, addr, sptep, level);
