@@ -6,22 +6,32 @@ import { fileURLToPath } from 'node:url';
 /** Folder with one folder a port. */
 export const snapshots = fileURLToPath(new URL('../../snapshots', import.meta.url));
 
-/** Folders of the ports there are, those of one month in the order of history. */
+/**
+ * The ports in the order of history, and the revisions each may cite: its own commit or the one it precedes, and the
+ * release whose text stands around it where it has one.
+ */
+export const revisions: Readonly<Record<string, readonly string[]>> = {
+  '2008-12-base-role-before': ['v2.6.29', 'v2.6.30'],
+  '2008-12-base-role': ['a770f6f28b1a', 'v2.6.29', 'v2.6.30'],
+  '2018-10-role-union-before': ['36d9594dfbf2', 'v4.20'],
+  '2018-10-role-union': ['36d9594dfbf2', 'v4.20'],
+  '2022-02-v5.17': ['v5.17'],
+  '2022-02-no-unload-v2': ['v5.17'],
+  '2022-04-cpu-role-parent': ['b89805082adf', 'v5.19', '6819af75'],
+  '2022-04-cpu-role': ['e5ed0fb01004', 'v5.19', '6819af75'],
+  '2022-04-root-role': ['7a458f0e1ba1', 'v5.19', '6819af75'],
+  '2023-03-cr0wp': ['01b31714bd90', 'v6.3', 'v6.3.8', 'v6.4'],
+  '2026-11-v6.1': ['v6.1.192'],
+};
+
+const present = readdirSync(snapshots, { withFileTypes: true })
+  .filter((entry) => entry.isDirectory() && /^\d{4}-\d{2}-/.test(entry.name))
+  .map(({ name }) => name);
+
+/** Folders of the ports there are, in the order of `revisions`; one that is missing there comes last. */
 export const portFolders: readonly string[] = [
-  ...new Set([
-    '2008-12-base-role-before',
-    '2008-12-base-role',
-    '2018-10-role-union',
-    '2022-02-v5.17',
-    '2022-02-no-unload-v2',
-    '2022-04-cpu-role-parent',
-    '2022-04-cpu-role',
-    '2022-04-root-role',
-    ...readdirSync(snapshots, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory() && /^\d{4}-\d{2}-/.test(entry.name))
-      .map(({ name }) => name)
-      .sort(),
-  ]),
+  ...Object.keys(revisions).filter((port) => present.includes(port)),
+  ...present.filter((port) => !(port in revisions)).sort(),
 ];
 
 /** TypeScript files of a port, by name. */
