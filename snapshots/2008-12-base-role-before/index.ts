@@ -49,6 +49,8 @@ class Vcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
   readonly #vcpu: kvm_vcpu;
+  /** The exit that the next entry ends has been through handle_exit. */
+  #exit_handled = true;
 
   constructor(vcpu: kvm_vcpu) {
     this.#vcpu = vcpu;
@@ -61,9 +63,17 @@ class Vcpu implements EraVcpu {
     return { errorCode: error_code, address: cr2 };
   }
 
+  /** Exits that have no method here (port I/O, HLT) came through handle_exit all the same. */
   enter(): 'entered' {
+    if (!this.#exit_handled) handle_exit(this.#vcpu);
+    this.#exit_handled = false;
     vcpu_enter_guest(this.#vcpu);
     return 'entered';
+  }
+
+  #handle_exit(): boolean {
+    this.#exit_handled = true;
+    return handle_exit(this.#vcpu);
   }
 
   /**
@@ -99,24 +109,24 @@ class Vcpu implements EraVcpu {
   }
 
   writeCr0(value: number): WriteResult {
-    return handle_exit(this.#vcpu) ? kvm_set_cr0(this.#vcpu, value) : 'gp';
+    return this.#handle_exit() ? kvm_set_cr0(this.#vcpu, value) : 'gp';
   }
 
   /** There is no PCID yet; `noflush` is a reserved bit of the value and reaches no guest of this kernel. */
   writeCr3(value: number, noflush: boolean): WriteResult {
-    return handle_exit(this.#vcpu) ? kvm_set_cr3(this.#vcpu, noflush ? value + 2 ** 63 : value) : 'gp';
+    return this.#handle_exit() ? kvm_set_cr3(this.#vcpu, noflush ? value + 2 ** 63 : value) : 'gp';
   }
 
   writeCr4(value: number): WriteResult {
-    return handle_exit(this.#vcpu) ? kvm_set_cr4(this.#vcpu, value) : 'gp';
+    return this.#handle_exit() ? kvm_set_cr4(this.#vcpu, value) : 'gp';
   }
 
   writeEfer(value: number): WriteResult {
-    return handle_exit(this.#vcpu) ? set_efer(this.#vcpu, value) : 'gp';
+    return this.#handle_exit() ? set_efer(this.#vcpu, value) : 'gp';
   }
 
   invlpg(gva: number): void {
-    if (handle_exit(this.#vcpu)) kvm_mmu_invlpg(this.#vcpu, gva);
+    if (this.#handle_exit()) kvm_mmu_invlpg(this.#vcpu, gva);
   }
 
   /** The instruction does not exist for guests of this kernel. */
@@ -127,7 +137,7 @@ class Vcpu implements EraVcpu {
   /** EPT violations come with the page's address and error code 0 (v2.6.29 vmx.c handle_ept_violation:2974). */
   fault({ address, code }: FaultExit): FaultOutcome {
     const vcpu = this.#vcpu;
-    if (!handle_exit(vcpu)) return 'failed';
+    if (!this.#handle_exit()) return 'failed';
     const ept = vcpu.kvm.vm.host.tdp === 'ept';
     const result = ept
       ? kvm_mmu_page_fault(vcpu, address - (address % 4096), 0)
@@ -153,10 +163,11 @@ class Vcpu implements EraVcpu {
   }
 
   vmrun(state: NestedEntry): void {
-    if (handle_exit(this.#vcpu)) nested_svm_vmrun(this.#vcpu, state);
+    if (this.#handle_exit()) nested_svm_vmrun(this.#vcpu, state);
   }
 
   vmexit(): void {
+    this.#exit_handled = true;
     nested_svm_vmexit(this.#vcpu);
   }
 }
