@@ -327,7 +327,7 @@ export function permission_fault(
   return fault ? errcode : 0;
 }
 
-/** v5.17 spte.h __is_bad_mt_xwr: whether the low half of an entry has a memory type or rights that EPT forbids. */
+/** v5.17 spte.h __is_bad_mt_xwr: whether an entry (low half) has a memory type or rights that EPT forbids. */
 const __is_bad_mt_xwr = (rsvd_check: rsvd_bits_validate, lo: number): boolean =>
   ((rsvd_check.bad_mt_xwr[(lo >> 5) & 1]! >>> (lo & 31)) & 1) !== 0;
 
