@@ -16,7 +16,7 @@ export interface kvm_mmu_role {
   ext: number;
 }
 
-/** Patch 5: the current root too. `pgd` keeps its PCID bits; direct MMUs store 0. `hpa` is a host frame, or INVALID_PAGE. */
+/** Patch 5: the current root too. `pgd` keeps its PCID bits; direct MMUs store 0. `hpa`: host frame or INVALID_PAGE. */
 export interface kvm_mmu_root_info {
   pgd: number;
   hpa: number;

@@ -52,7 +52,7 @@ export type sync_page_handler =
   | 'ept_sync_page';
 export type invlpg_handler = 'none' | 'paging64_invlpg' | 'paging32_invlpg' | 'ept_invlpg';
 
-/** b89805082adf kvm_host.h:428 struct kvm_mmu. Handlers are kept by name; the tables of functions are in mmu_fault.ts. */
+/** b89805082adf kvm_host.h:428 struct kvm_mmu. Handlers are kept by name; their tables are in mmu_fault.ts. */
 export class kvm_mmu {
   readonly name: 'root_mmu' | 'guest_mmu' | 'nested_mmu';
   readonly reads: RoleReads | null;
