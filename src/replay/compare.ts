@@ -63,7 +63,7 @@ export function compareRecords(eraA: Era, a: ReplayRecord, eraB: Era, b: ReplayR
   const steps: StepDifference[] = [];
   let lastA: StepRecord | undefined;
   let lastB: StepRecord | undefined;
-  let before = '';
+  let before = '[]';
   for (const number of numbers) {
     const nowA = stepsA.get(number);
     const nowB = stepsB.get(number);
