@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { UserError } from '../errors.ts';
 
-/** A vector file may be this long once unpacked; the longest known are below 40 MiB. */
-const LONGEST = 512 * 1024 * 1024;
+/** A vector file may be this long, packed and unpacked; the longest known are below 40 MiB. */
+const LONGEST = 256 * 1024 * 1024;
 
 /**
  * Text of a vector file, unpacked when it is gzipped (told by its first bytes, not by its name).
@@ -25,8 +25,12 @@ export function readVectorText(path: string): string {
 
 function readBytes(path: string): Buffer {
   try {
+    if (statSync(path).size > LONGEST) {
+      throw new UserError({ place: path, found: `more than ${LONGEST} bytes`, expected: 'a vector file' });
+    }
     return readFileSync(path);
   } catch (error) {
+    if (error instanceof UserError) throw error;
     const { code } = error as NodeJS.ErrnoException;
     throw new UserError({
       place: path,
