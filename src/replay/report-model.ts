@@ -3,7 +3,6 @@ import { eras as ports } from '../../snapshots/index.ts';
 import { UserError } from '../errors.ts';
 import { loadFacts, resolveEras } from '../facts/index.ts';
 import type { Workload } from '../workload/ops.ts';
-import type { Purpose } from './compare.ts';
 import type { HostOptions } from './host.ts';
 import { isAvailable, type ReplayRecord, type ReplayResult } from './record.ts';
 import { type ReportEra, reportEra } from './report-eras.ts';
@@ -100,10 +99,7 @@ export function buildReport({ eras, told, mmus, runs }: ReportParts): ReportMode
       summary: summaryOf(eras, results),
       sections: mmus.map((mmu, index) => mmuSection(mmu, eras, results[index]!)),
     })),
-    roleMaps: mmus.flatMap(({ mode }, index) => [
-      ...mapsOf('tables', mode, eras, runs, index),
-      ...mapsOf('guest walk', mode, eras, runs, index),
-    ]),
+    roleMaps: mmus.flatMap((mmu, index) => mapsOf(mmu, eras, runs, index)),
   };
 }
 
@@ -152,26 +148,19 @@ function ancestor(
   return undefined;
 }
 
-/** The maps of one MMU kind; workloads with the same map share it. */
+/** The maps of one MMU kind over all workloads. */
 function mapsOf(
-  purpose: Purpose,
-  mode: string,
+  { mode, label }: ReportMmu,
   eras: readonly ReportPort[],
   runs: ReportParts['runs'],
   index: number,
 ): RoleMap[] {
-  const maps = new Map<string, RoleMap & { workloads: string[] }>();
-  for (const { name, results } of runs) {
-    const ran = eras.flatMap((era, row) => {
-      const record = results[index]![row]!;
-      return isAvailable(record) ? [{ era, record }] : [];
-    });
+  const ran = eras.map((era, row) => ({
+    era,
+    records: runs.map(({ results }) => results[index]![row]!).filter(isAvailable),
+  }));
+  return (['tables', 'guest walk'] as const).flatMap((purpose) => {
     const map = roleMap(purpose, ran);
-    if (!map) continue;
-    const key = JSON.stringify(map);
-    const known = maps.get(key);
-    if (known) known.workloads.push(name);
-    else maps.set(key, { mode, purpose, workloads: [name], ...map });
-  }
-  return [...maps.values()];
+    return map ? [{ mode, label, purpose, ...map }] : [];
+  });
 }

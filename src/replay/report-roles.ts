@@ -3,7 +3,7 @@ import type { Era } from '../era.ts';
 import { decode, get, hex32, type Layout } from '../role/layout.ts';
 import { baseFacts, extendedFacts, type RoleFact } from '../role/meaning.ts';
 import type { Purpose } from './compare.ts';
-import type { ReplayRecord, RoleValue } from './record.ts';
+import type { EntryState, ReplayRecord, RoleValue } from './record.ts';
 
 /** What a report asks of a port. */
 export type ReportPort = Pick<Era, 'id' | 'layouts' | 'roleWords'>;
@@ -43,15 +43,23 @@ export interface MapCell {
   readonly inverted: boolean;
 }
 
-/** The word that was in force most often, era by era: rows are fields, columns eras. */
+/** The word in force at most guest entries of all workloads together, era by era: rows are fields, columns eras. */
 export interface RoleMap {
   readonly mode: string;
+  readonly label: string;
   readonly purpose: Purpose;
-  /** Workloads for which exactly this map holds. */
-  readonly workloads: readonly string[];
-  readonly columns: readonly { readonly era: string; readonly word: string; readonly hex: string }[];
+  readonly columns: readonly MapColumnHead[];
   /** `cells` stand in the order of `columns`; null where the layout has no such field. */
   readonly rows: readonly { readonly name: string; readonly cells: readonly (MapCell | null)[] }[];
+}
+
+/** The era's word, and at how many of its guest entries it was in force. */
+export interface MapColumnHead {
+  readonly era: string;
+  readonly word: string;
+  readonly hex: string;
+  readonly entries: number;
+  readonly allEntries: number;
 }
 
 /** The role words in force at guest entry: one line for each set of words, most entries first. */
@@ -98,24 +106,22 @@ function purposeOf({ roleWords }: ReportPort, index: number): DecodedWord['purpo
   return index === 0 ? 'guest walk' : 'tables';
 }
 
-/** What one era contributes to a map: its word in force most often. Null when it has no word of its own for the purpose. */
+/** What one era contributes to a map. */
 interface MapColumn {
-  readonly era: string;
-  readonly word: string;
-  readonly hex: string;
+  readonly head: MapColumnHead;
   readonly facts: readonly { readonly name: string; readonly cell: MapCell }[];
 }
 
-/** The map of one workload under one MMU kind; undefined when no era has a word of its own for the purpose. */
+/** The map of one MMU kind from all replays of each era; undefined when no era has a word of its own for the purpose. */
 export function roleMap(
   purpose: Purpose,
-  ran: readonly { readonly era: ReportPort; readonly record: ReplayRecord }[],
+  ran: readonly { readonly era: ReportPort; readonly records: readonly ReplayRecord[] }[],
 ): Pick<RoleMap, 'columns' | 'rows'> | undefined {
-  const columns = ran.flatMap(({ era, record }) => mapColumn(purpose, era, record) ?? []);
+  const columns = ran.flatMap(({ era, records }) => mapColumn(purpose, era, records) ?? []);
   if (columns.length === 0) return undefined;
   const names = fieldOrder(columns);
   return {
-    columns: columns.map(({ era, word, hex }) => ({ era, word, hex })),
+    columns: columns.map(({ head }) => head),
     rows: names.map((name) => ({
       name,
       cells: columns.map(({ facts }) => facts.find((fact) => fact.name === name)?.cell ?? null),
@@ -123,11 +129,13 @@ export function roleMap(
   };
 }
 
-function mapColumn(purpose: Purpose, era: ReportPort, record: ReplayRecord): MapColumn | undefined {
+function mapColumn(purpose: Purpose, era: ReportPort, records: readonly ReplayRecord[]): MapColumn | undefined {
   if (purpose === 'guest walk' && era.roleWords.length === 1) return undefined;
   const index = purpose === 'guest walk' ? 0 : era.roleWords.length - 1;
-  const role = mostOften(record, index);
-  if (role === undefined) return undefined;
+  const states = records.flatMap(({ entryStates }) => entryStates);
+  const most = mostOften(states, index);
+  if (most === undefined) return undefined;
+  const { role, entries } = most;
   const { page, extended } = era.layouts;
   const facts = [
     ...baseFacts(page, role.base).map((fact) => cellOf(page, role.base, fact, '')),
@@ -135,7 +143,8 @@ function mapColumn(purpose: Purpose, era: ReportPort, record: ReplayRecord): Map
       ? []
       : extendedFacts(extended, role.extended).map((fact) => cellOf(extended, role.extended!, fact, 'ext.'))),
   ];
-  return { era: era.id, word: era.roleWords[index]!.name, hex: roleHex(role), facts };
+  const allEntries = states.reduce((sum, state) => sum + state.entries, 0);
+  return { head: { era: era.id, word: era.roleWords[index]!.name, hex: roleHex(role), entries, allEntries }, facts };
 }
 
 function cellOf(layout: Layout, word: number, { name, field, value }: RoleFact, prefix: string) {
@@ -143,16 +152,16 @@ function cellOf(layout: Layout, word: number, { name, field, value }: RoleFact, 
   return { name, cell: { field, value: own, inverted: own !== value } };
 }
 
-function mostOften({ entryStates }: ReplayRecord, index: number): RoleValue | undefined {
+function mostOften(states: readonly EntryState[], index: number) {
   const entriesOf = new Map<string, { role: RoleValue; entries: number }>();
-  for (const { roles, entries } of entryStates) {
+  for (const { roles, entries } of states) {
     const role = roles[index]!;
     const key = roleHex(role);
     const known = entriesOf.get(key);
     if (known) known.entries += entries;
     else entriesOf.set(key, { role, entries });
   }
-  return [...entriesOf.values()].sort((a, b) => b.entries - a.entries)[0]?.role;
+  return [...entriesOf.values()].sort((a, b) => b.entries - a.entries)[0];
 }
 
 /** Field names in the order of the newest layout; fields that only older ones have follow those they stood behind. */

@@ -75,8 +75,8 @@ export function mmuSection(mmu: ReportMmu, eras: readonly ReportPort[], results:
     mmu,
     eras: records.map(({ era }) => era),
     totals: totalsOf(records),
-    reloads: merge(records, reloadsOf),
-    writes: mostFrequentFirst(merge(records, writesOf)),
+    reloads: byKind(merge(records, reloadsOf), ({ bits }) => bits),
+    writes: byKind(merge(records, writesOf), ({ write }) => write),
     roles: merge(records, (record) => rolesInForce(eras.find(({ id }) => id === record.era)!, record)),
     phases: phasesOf(records),
     cost: costOf(records),
@@ -144,12 +144,12 @@ function outcomeOf(calls: readonly string[] | null): WriteOutcome {
   return calls.includes('kvm_mmu_load') ? 'root load' : 'no root load';
 }
 
-/** Rows of one kind of write stay together, in the order of the eras. */
-function mostFrequentFirst(rows: readonly WriteRow[]): WriteRow[] {
+/** Rows of one kind stay together, in the order of the eras; the kind with the largest count comes first. */
+function byKind<Row extends { readonly count: number }>(rows: readonly Row[], kindOf: (row: Row) => string): Row[] {
   const most = new Map<string, number>();
-  for (const { write, count } of rows) most.set(write, Math.max(most.get(write) ?? 0, count));
-  const kinds = [...most].sort(([, a], [, b]) => b - a).map(([write]) => write);
-  return kinds.flatMap((kind) => rows.filter(({ write }) => write === kind));
+  for (const row of rows) most.set(kindOf(row), Math.max(most.get(kindOf(row)) ?? 0, row.count));
+  const kinds = [...most].sort(([, a], [, b]) => b - a).map(([kind]) => kind);
+  return kinds.flatMap((kind) => rows.filter((row) => kindOf(row) === kind));
 }
 
 /** The counters that most people look for first. */

@@ -160,38 +160,39 @@ const barChart = ({ values, order, layer }: Bars): VegaLiteSpec => ({
       header: { labelAngle: 0, labelOrient: 'top', labelAnchor: 'start', labelFontWeight: 'bold' },
     },
   },
-  spec: { width: 460, height: { step: 18 }, layer },
+  spec: { width: 380, height: { step: 18 }, layer },
   resolve: { scale: { y: 'independent' } },
 });
 
 /** What a role map shows, in words. */
-export function roleMapCaption({ mode, purpose, workloads, columns }: RoleMap): string {
+export function roleMapCaption({ label, purpose, columns }: RoleMap): string {
   const words = [...new Set(columns.map(({ word }) => word))].join(', ');
-  const what = purpose === 'tables' ? "of KVM's tables" : "of the guest's paging mode";
-  return `Role bits ${what} (${words}), the word in force most often, ${mode}: ${workloads.join(', ')}`;
+  const what = purpose === 'tables' ? "Role of KVM's tables" : "Role of the guest's paging mode";
+  return `${what} (${words}), the word in force at most guest entries, under ${label}`;
 }
 
 /** One column an era, one row a field. Every cell says its value; a field under an older name of opposite meaning says which. */
 function roleMapSpec({ eras }: ReportModel, { columns: ofEras, rows }: RoleMap): VegaLiteSpec {
-  const columns = ofEras.map(({ era, hex }) => ({ era: eraLabel(eras, era), hex }));
+  const columns = ofEras.map(({ era, hex, entries, allEntries }) => [
+    era,
+    hex,
+    `${entries} of ${allEntries}`,
+    eras.find(({ id }) => id === era)?.status === 'proposed' ? 'never merged' : '',
+  ]);
   const values = rows.flatMap(({ name, cells }) =>
     cells.map((cell, column) => {
-      const { era, hex } = columns[column]!;
-      const place = { name, column: `${era}\n${hex}` };
+      const place = { name, column: columns[column]!.join('\n') };
       if (!cell) return { ...place, state: 'not in this layout', text: '–' };
       const renamed = cell.field === name ? '' : `${cell.field} `;
       const state = (cell.value !== 0) !== cell.inverted ? 'set' : 'clear';
       return {
         ...place,
         state,
-        text: cell.inverted ? `${renamed}${cell.value} (inverted)` : `${renamed}${cell.value}`,
+        text: cell.inverted ? `${renamed}${cell.value}, inv.` : `${renamed}${cell.value}`,
       };
     }),
   );
-  const widest = Math.max(
-    ...values.map(({ text }) => text.length),
-    ...columns.flatMap(({ era, hex }) => [era.length, hex.length]),
-  );
+  const widest = Math.max(...values.map(({ text }) => text.length), ...columns.flat().map(({ length }) => length));
   const encoding = {
     x: {
       field: 'column',
@@ -204,8 +205,8 @@ function roleMapSpec({ eras }: ReportModel, { columns: ofEras, rows }: RoleMap):
         labelAngle: 0,
         labelExpr: "split(datum.label, '\\n')",
         labelLimit: 0,
-        // The first of two lines stands at the anchor.
-        labelPadding: 22,
+        // The first of four lines stands at the anchor.
+        labelPadding: 50,
         ticks: false,
         domain: false,
       },
@@ -215,7 +216,7 @@ function roleMapSpec({ eras }: ReportModel, { columns: ofEras, rows }: RoleMap):
   return {
     ...baseConfig,
     data: { values },
-    width: { step: Math.max(64, widest * 6.5 + 12) },
+    width: { step: Math.max(64, widest * 7.2 + 12) },
     height: { step: 18 },
     layer: [
       {

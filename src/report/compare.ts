@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Comparison, StepDifference, StepWork } from '../replay/compare.ts';
-import { type Block, heading, list, table, text } from './document.ts';
+import { type Block, code, escaped, heading, list, table, text } from './document.ts';
+import type { Cell } from './table.ts';
 
 /** A comparison as a document: the first divergence, every differing step, fields of one layout only, totals. */
 export function compareDocument(comparison: Comparison): Block[] {
   const { workload, mode, a, b, steps, totals, onlyIn, notInEra } = comparison;
   const [first] = steps;
   return [
-    heading(1, `${workload} (${mode}): ${a} and ${b}`),
+    heading(1, `${escaped(workload)} (${mode}): ${a} and ${b}`),
     text(first ? `First divergence: ${describe(first, a, b)}` : 'No step differs.'),
     ...(steps.length > 0 ? [heading(2, 'Differing steps'), stepTable(comparison)] : []),
     ...(totals.length > 0
@@ -32,23 +33,34 @@ export function compareDocument(comparison: Comparison): Block[] {
       ? [
           heading(2, 'Not replayed as written'),
           list(
-            notInEra.map(({ era, line, op, feature }) => `${era}: line ${line} \`${op}\`: not in this era: ${feature}`),
+            notInEra.map(
+              ({ era, line, op, feature }) => `${era}: line ${line} ${code(op)}: not in this era: ${feature}`,
+            ),
           ),
         ]
       : []),
   ];
 }
 
+/** Steps that a loop repeats with the same outcome are one row, at the first of them. */
 function stepTable({ steps, a, b }: Comparison): Block {
+  const rows = new Map<string, { readonly first: number; times: number; readonly cells: readonly Cell[] }>();
+  for (const step of steps) {
+    const cells = [step.line, code(step.op), escaped(step.phase), work(step.a), work(step.b), roleText(step)];
+    const key = JSON.stringify(cells);
+    const known = rows.get(key);
+    if (known) known.times++;
+    else rows.set(key, { first: step.step, times: 1, cells });
+  }
   return table(
-    ['step', 'line', 'op', 'phase', a, b, 'roles'],
-    steps.map((step) => [step.step, step.line, step.op, step.phase, work(step.a), work(step.b), roleText(step)]),
+    ['first step', 'times', 'line', 'op', 'phase', a, b, 'roles'],
+    [...rows.values()].map(({ first, times, cells }) => [first, times, ...cells]),
   );
 }
 
 function describe(step: StepDifference, a: string, b: string): string {
   const roles = roleText(step);
-  return `step ${step.step}, line ${step.line} \`${step.op}\` (phase ${step.phase}): ${a} ${work(step.a)}; ${b} ${work(step.b)}${roles === '' ? '' : `; ${roles}`}`;
+  return `step ${step.step}, line ${step.line} ${code(step.op)} (phase ${escaped(step.phase)}): ${a} ${work(step.a)}; ${b} ${work(step.b)}${roles === '' ? '' : `; ${roles}`}`;
 }
 
 function work({ loads, unloads, hits, reasons }: StepWork): string {

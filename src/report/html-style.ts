@@ -32,10 +32,10 @@ tbody tr:nth-child(even){background:var(--band)}
 details{margin:.6rem 0}
 main>details{border-left:3px solid var(--line);padding-left:.75rem}
 summary{cursor:pointer;font-weight:600}
-figure{margin:1rem 0}
+figure{display:inline-block;vertical-align:top;margin:1rem 1rem 1rem 0;max-width:100%}
 figure .scroll{max-height:none}
 figure svg{display:block;max-width:max(100%,34rem);height:auto}
 figcaption{color:var(--soft);font-size:.87rem}
-@media (max-width:40rem){body{font-size:14px}main,nav{padding-left:.75rem;padding-right:.75rem}td{max-width:20rem}}
+@media (max-width:40rem){body{font-size:14px}main,nav{padding-left:.75rem;padding-right:.75rem}td{max-width:20rem}nav>details>ul{max-height:14rem;overflow:auto}}
 @media print{nav{display:none}details::details-content{content-visibility:visible;block-size:auto}.scroll{overflow:visible;max-height:none}body{font-size:10px}h2{break-before:page}h3,h4{break-after:avoid}tr,figure{break-inside:avoid}th{position:static}a{color:inherit}}
 `.replaceAll('\n', '');

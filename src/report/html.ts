@@ -117,7 +117,8 @@ function tableHtml(head: readonly string[], rows: readonly (readonly Cell[])[]):
 }
 
 /** Short names and dates are not broken at their hyphens. */
-const cellHtml = (cell: string): string => `<td${/^[\w.^-]{2,16}$/.test(cell) ? ' class=s' : ''}>${inlineHtml(cell)}`;
+const cellHtml = (cell: string): string =>
+  `<td${/^([\w.^-]{2,16}|(\*\*)?\d+ \/ \d+(\*\*)?)$/.test(cell) ? ' class=s' : ''}>${inlineHtml(cell)}`;
 
 const scrollTables = (html: string): string =>
   html.replaceAll('<table>', '<div class="scroll"><table>').replaceAll('</table>', '</table></div>');

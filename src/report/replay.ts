@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { figuresOf } from '../replay/figures.ts';
-import {
-  type EntryState,
-  isAvailable,
-  type ReplayRecord,
-  type ReplayResult,
-  type RoleValue,
-} from '../replay/record.ts';
-import { type Block, heading, list, table, text } from './document.ts';
+import { type EntryState, isAvailable, type ReplayRecord, type ReplayResult } from '../replay/record.ts';
+import { roleHex } from '../replay/report-roles.ts';
+import { type Block, code, escaped, heading, list, table, text } from './document.ts';
 
 /** What to show beside the totals. */
 export interface ReplayView {
@@ -23,7 +18,7 @@ export function replayDocument(results: readonly ReplayResult[], view: ReplayVie
   if (!first) return [text('Nothing was replayed.')];
   const records = results.filter(isAvailable);
   return [
-    heading(1, `${first.workload} (${first.mode})`),
+    heading(1, `${escaped(first.workload)} (${first.mode})`),
     ...totalsBlocks(records),
     ...phaseBlocks(records, view.phases),
     ...roleBlocks(records),
@@ -51,7 +46,7 @@ function phaseBlocks(records: readonly ReplayRecord[], everything: boolean): Blo
   if (rows.length === 0) return [];
   if (everything) {
     const cells = rows.flatMap(({ era, name, figures }) =>
-      figures.filter(({ value }) => value !== 0).map((figure) => [name, era, figure.name, figure.value]),
+      figures.filter(({ value }) => value !== 0).map((figure) => [escaped(name), era, figure.name, figure.value]),
     );
     return [heading(2, 'Phases'), table(['phase', 'era', 'counter', 'value'], cells)];
   }
@@ -61,7 +56,7 @@ function phaseBlocks(records: readonly ReplayRecord[], everything: boolean): Blo
   const cells = phaseNames.flatMap((phase) =>
     rows
       .filter(({ name }) => name === phase)
-      .map(({ era, figures }) => [phase, era, ...briefFigures.map((name) => pick(figures, name))]),
+      .map(({ era, figures }) => [escaped(phase), era, ...briefFigures.map((name) => pick(figures, name))]),
   );
   return [heading(2, 'Phases'), table(['phase', 'era', ...briefFigures], cells)];
 }
@@ -75,7 +70,7 @@ function roleBlocks(records: readonly ReplayRecord[]): Block[] {
       state.guestLevels,
       state.hostLevels,
       entries,
-      phases.join(' '),
+      escaped(phases.join(' ')),
     ]),
   );
   if (rows.length === 0) return [];
@@ -98,12 +93,6 @@ function groupStates({ entryStates }: ReplayRecord): { state: EntryState; entrie
     }
   }
   return [...groups.values()];
-}
-
-/** A role word as KVM's debuggers print it: base alone, or extended half and base half in one number. */
-export function roleHex({ base, extended }: RoleValue): string {
-  const low = (base >>> 0).toString(16);
-  return extended === null || extended === 0 ? `0x${low}` : `0x${(extended >>> 0).toString(16)}${low.padStart(8, '0')}`;
 }
 
 function reloadBlocks(records: readonly ReplayRecord[], explain: boolean): Block[] {
@@ -131,7 +120,7 @@ function reloadBlocks(records: readonly ReplayRecord[], explain: boolean): Block
 
 const phaseCounts = (perPhase: Readonly<Record<string, number>>): string =>
   Object.entries(perPhase)
-    .map(([phase, count]) => `${phase} ${count}`)
+    .map(([phase, count]) => `${escaped(phase)} ${count}`)
     .join(', ');
 
 /** Everything that was not replayed as written: said in every format, never dropped. */
@@ -140,10 +129,10 @@ function remarkBlocks(results: readonly ReplayResult[]): Block[] {
     if (!isAvailable(result)) return [`${result.era}: ${result.unavailable}`];
     const { era, stopped, notInEra } = result;
     return [
-      ...(stopped ? [`${era}: the guest stopped at line ${stopped.line}: ${stopped.reason}`] : []),
+      ...(stopped ? [`${era}: the guest stopped at line ${stopped.line}: ${escaped(stopped.reason)}`] : []),
       ...notInEra.map(
         ({ line, op, feature, count }) =>
-          `${era}: line ${line} \`${op}\`: not in this era: ${feature} (${count} times)`,
+          `${era}: line ${line} ${code(op)}: not in this era: ${feature} (${count} times)`,
       ),
     ];
   });

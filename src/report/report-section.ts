@@ -38,7 +38,16 @@ function capped(head: readonly string[], rows: readonly (readonly Cell[])[]): Bl
 
 const eraList = (eras: Eras, ids: readonly string[]): string => ids.map((id) => eraLabel(eras, id)).join(', ');
 
-const functions = (names: readonly string[]): string => names.map(code).join(' › ');
+/** Names in the order of their calls; one that follows itself is named once, with how often. */
+function functions(names: readonly string[]): string {
+  const runs: { readonly name: string; times: number }[] = [];
+  for (const name of names) {
+    const last = runs.at(-1);
+    if (last?.name === name) last.times++;
+    else runs.push({ name, times: 1 });
+  }
+  return runs.map(({ name, times }) => code(name) + (times === 1 ? '' : ` ×${times}`)).join(' › ');
+}
 
 /** Everything that was not replayed as written. */
 function remarkBlocks(eras: Eras, { remarks }: MmuSection): Block[] {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { ReportModel, SummaryCell, WorkloadReport } from '../replay/report-model.ts';
 import type { ReportCharts } from './charts.ts';
-import { anchorOf, type Block, chart, code, details, escaped, heading, list, table, text } from './document.ts';
+import { anchorOf, type Block, chart, code, escaped, heading, list, table, text } from './document.ts';
 import { eraLabel, eraName } from './era-label.ts';
 import { eraBlocks } from './report-eras.ts';
 import { sectionBlocks } from './report-section.ts';
@@ -98,8 +98,16 @@ function roleMapBlocks({ roleMaps }: ReportModel, { roleMaps: pictures }: Report
   return [
     heading(2, 'Role bits'),
     text(
-      'The role word that was in force at most guest entries, field by field. Names are the newest ones; where an era has an older name, its cell says which, and whether the meaning was the opposite.',
+      [
+        'The role word in force at most guest entries of all workloads together, field by field.',
+        'Above each column: era, word, and how many of its guest entries had this word.',
+        'Names are the newest ones; where an era has an older name, its cell says which; *inv.* marks a name that says the opposite of the newest.',
+      ].join(' '),
     ),
-    ...pictures.map(({ file, caption }) => details(escaped(caption), [chart(file, escaped(caption))])),
+    ...roleMaps.flatMap(({ label }, index) => {
+      const { file, caption } = pictures[index]!;
+      const picture = chart(file, escaped(caption));
+      return label === roleMaps[index - 1]?.label ? [picture] : [heading(3, `Role bits: ${label}`), picture];
+    }),
   ];
 }

@@ -46,7 +46,7 @@ export const baseConfig = {
       titleFontWeight: 'normal',
       labelLimit: 240,
     },
-    axisX: { tickCount: 5, tickMinStep: 1, format: 'd' },
+    axisQuantitative: { tickCount: 5, tickMinStep: 1, format: 'd' },
     axisY: { ticks: false, domain: false, grid: false, labelPadding: 6 },
     header: { labelColor: ink, labelFontSize: 13, labelPadding: 2 },
     legend: { labelColor: ink, labelFontSize: 12, symbolType: 'square', labelLimit: 0 },
@@ -58,8 +58,9 @@ export const baseConfig = {
 /** Draws one chart. The same chart gives the same bytes, whatever was drawn before and whatever fonts are here. */
 export async function toSvg(spec: VegaLiteSpec, title: string): Promise<Svg> {
   const [vega, { compile }] = await Promise.all([import('vega'), import('vega-lite')]);
-  // Text is measured by canvas where that package happens to be installed; the formula is the same everywhere.
-  (vega as unknown as TextMetrics).textMetrics.canvas(false);
+  // Neither a canvas package that happens to be installed nor a font of this machine may change a byte.
+  (vega as unknown as TextMetrics).textMetrics.width = ({ fontSize = 11 }, text) =>
+    Math.round(0.62 * fontSize * longest(text));
   vega.resetSVGDefIds();
   const compiled = compile(spec as TopLevelSpec, { logger: silent(vega) }).spec;
   const view = new vega.View(vega.parse(compiled), { renderer: 'none', logLevel: vega.Error });
@@ -72,8 +73,11 @@ type Vega = typeof import('vega');
 
 /** Exported by vega-scenegraph and passed on by vega, but not in its types. */
 interface TextMetrics {
-  readonly textMetrics: { canvas(use: boolean): void };
+  readonly textMetrics: { width: (item: { readonly fontSize?: number }, text: unknown) => number };
 }
+
+const longest = (text: unknown): number =>
+  Math.max(0, ...(Array.isArray(text) ? text : [text]).map((line) => String(line ?? '').length));
 
 const silent = (vega: Vega) => vega.logger(vega.Error);
 

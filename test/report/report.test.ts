@@ -84,8 +84,41 @@ it('a series that was never merged says so wherever it is named in a table, a ti
   expect(named.length).toBeGreaterThan(4);
   for (const line of named) expect(line).toMatch(/proposed/);
   for (const [name, content] of files) {
-    if (name.endsWith('.svg')) expect(content).not.toMatch(/>no-unload-v2</);
+    if (!name.endsWith('.svg') || !content.includes('no-unload-v2')) continue;
+    const times = (text: string) => content.split(text).length;
+    expect([name, times('no-unload-v2')]).toEqual([
+      name,
+      name.includes('roles') ? times('never merged') : times('(proposed)'),
+    ]);
   }
+});
+
+it('the charts name eras, words and values in text', () => {
+  const labels = (file: string) =>
+    [...files.get(file)!.matchAll(/<(?:text|tspan)[^>]*>([^<]+)</g)].map(([, text]) => text);
+  expect(labels('charts/wp-root-loads.svg')).toEqual(
+    expect.arrayContaining(['base-role', 'not in this era', 'v5.17', '543', 'NPT, TDP MMU', 'root loads']),
+  );
+  expect(labels('charts/wp-walk-cost.svg')).toEqual(
+    expect.arrayContaining(['v5.17', 'guest 8000 + nested 40000', 'table entries read', 'shadow: shadow tables']),
+  );
+  expect(labels('charts/roles-npt-tdp-mmu-tables.svg')).toEqual(
+    expect.arrayContaining([
+      'v5.17',
+      '0x20d00003784',
+      '543 of 543',
+      'cr0wp',
+      '0x784',
+      'efer_nx',
+      'not in this layout',
+      '–',
+    ]),
+  );
+  expect(labels('charts/roles-npt-tdp-mmu-guest-walk.svg')).toEqual(expect.arrayContaining(['cpu-role', 'cr0wp']));
+});
+
+it('no face holds a value that is none', () => {
+  for (const content of files.values()) expect(content).not.toMatch(/\bNaN\b|\bundefined\b|\[object /);
 });
 
 it('the page needs nothing from outside and runs nothing', () => {
