@@ -18,6 +18,8 @@ export interface Era {
   /** Kinds of MMU this kernel can run, the default of each first. */
   readonly modes: readonly Mode[];
   readonly features: ReadonlySet<Feature>;
+  /** Changes that some kernels of this era have and others lack: the name for Vm.differences → what it does. */
+  readonly differences?: Readonly<Record<string, string>>;
   /** KVM's own text for a page role, as its tracepoints print it (without counts). */
   roleText(role: number): string;
   create(vm: Vm): EraVm;
@@ -58,11 +60,16 @@ export interface EraVm {
   createVcpu(registers: Registers, cpu: Cpu): EraVcpu;
   /** The host deletes or moves the memory slot (all mappings go). */
   memslotsChanged(): void;
+  /** The VM goes: every vCPU lets go of its roots, then every page. Absent: the port does not follow a VM to its end. */
+  destroy?(): void;
 }
 
 export interface EraVcpu {
   /** The registers in force: L2's while L2 runs. The same object all the time. */
   readonly registers: Registers;
+  /** User space sets the vCPU's CPUID (KVM_SET_CPUID2) and its registers, to the values they have (KVM_SET_SREGS). */
+  setCpuid?(): void;
+  setSregs?(): void;
   /** Serves pending requests and loads a root where there is none (vcpu_enter_guest). 'shutdown' = triple fault. */
   enter(): 'entered' | 'shutdown';
   /** Whether this write leaves the guest (vendor, intercepts, guest-owned bits). */
@@ -80,6 +87,11 @@ export interface EraVcpu {
   invpcid(type: number, pcid: number, gva: number): WriteResult;
   /** A page fault under shadow paging, or a nested-page fault or EPT violation. */
   fault(exit: FaultExit): FaultOutcome;
+  /**
+   * Whether an INT n whose delivery met an exit is delivered again by KVM, which must know where the instruction ends;
+   * absent: the guest executes it again.
+   */
+  readonly reinjectsSoftwareInterrupts?: boolean;
   /** The #PF that the last fault() with outcome 'injected' hands to the guest. */
   readonly injected: { readonly errorCode: number; readonly address: number };
   /** Software translation of a guest address, as the instruction emulator uses it. Guest-physical, or -1 for a fault (see `injected`). */
@@ -106,6 +118,8 @@ export interface FaultExit {
   readonly address: number;
   /** #PF error code; nested-page-fault EXITINFO1 (bits 32 and 33 included); EPT-violation exit qualification. */
   readonly code: number;
+  /** The access was one of the CPU's own while it delivered an event, which has to be delivered again. */
+  readonly duringDelivery?: boolean;
 }
 
 /** retry: fixed, run the instruction again. injected: the guest gets a #PF. emulate: KVM executes the instruction. */

@@ -473,9 +473,7 @@ function ept_violation_error_code(qualification: number): number {
  */
 export function kvm_mmu_page_fault(vcpu: kvm_vcpu, exit: FaultExit): FaultOutcome {
   const { kvm, mmu } = vcpu;
-  const { counters, host } = kvm.vm;
-  counters.page_faults++;
-  kvm.vm.faultsByError.add(exit.code);
+  const { host } = kvm.vm;
   if (mmu.root_hpa === INVALID_PAGE) return 'retry';
   const error_code = host.tdp === 'ept' ? ept_violation_error_code(exit.code) : exit.code;
   const low = error_code % 2 ** 32;
@@ -494,7 +492,6 @@ export function kvm_mmu_page_fault(vcpu: kvm_vcpu, exit: FaultExit): FaultOutcom
     kvm_mmu_unprotect_page(kvm, Math.floor(exit.address / 4096));
     return 'retry';
   }
-  counters.emulations++;
   return 'emulate';
 }
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Era, Feature } from '../era.ts';
+import { length, only } from '../workload/encoding.ts';
 import { PageStream } from '../workload/page-stream.ts';
 import type { Program, Step, Touch } from '../workload/program.ts';
-import { numberOf, plus, type U64, u64, u64Of } from '../workload/u64.ts';
+import { numberOf, plus, u64, u64Of } from '../workload/u64.ts';
 import type { Guest } from './guest.ts';
 import type { Machine, MachineVcpu } from './machine.ts';
 import type { NestedStates } from './nested-state.ts';
 import type { Recorder } from './recorder.ts';
-import { describeWrite, type Register, writeNatively, writeThrough } from './register-write.ts';
+import { describeWrite, writeNatively, writeThrough } from './register-write.ts';
 
 type StepOf<K extends Step['kind']> = Extract<Step, { readonly kind: K }>;
 
@@ -47,8 +48,18 @@ export class Executor {
   }
 
   run(): void {
-    for (const vcpu of this.#x.machine.vcpus) this.#x.guest.enter(vcpu);
-    this.#steps(this.#x.program.steps);
+    const { guest, machine, program } = this.#x;
+    for (const vcpu of machine.vcpus) guest.enter(vcpu);
+    this.#steps(program.steps);
+    // Behind the last op stands a HLT of its own; vCPU 0 ends the run.
+    if (program.steps.at(-1)?.kind !== 'halt') this.#halt(machine.vcpus[0]!, program.endAddress);
+  }
+
+  #halt(vcpu: MachineVcpu, address: number): void {
+    const { guest, recorder } = this.#x;
+    this.#fetch(vcpu, address);
+    recorder.exit('halt');
+    guest.skip(vcpu, address, only.hlt);
   }
 
   #steps(steps: readonly Step[]): void {
@@ -61,7 +72,7 @@ export class Executor {
     this.#line = step.line;
     this.#x.guest.codeBits = step.bits;
     recorder.beginStep({ step: this.#executed++, line: step.line, op: opText(step.line), vcpu: step.vcpu });
-    if (step.kind !== 'repeat' && step.kind !== 'if' && step.kind !== 'memslot') this.#prelude(vcpu, step);
+    if (step.kind !== 'memslot') this.#prelude(vcpu, step);
     this.#perform(vcpu, step);
     recorder.endStep(vcpu.kernel.view);
   }
@@ -89,23 +100,22 @@ export class Executor {
       case 'cr0':
       case 'cr4':
       case 'efer':
-        this.#writeRegister(vcpu, step.kind, step.value, false);
+        this.#writeRegister(vcpu, step, step.value, false);
         break;
-      case 'cr3':
-        this.#writeRegister(
-          vcpu,
-          'cr3',
-          numberOf({ lo: step.value.lo, hi: step.value.hi & ~NOFLUSH }),
-          step.value.hi >= NOFLUSH,
-        );
+      case 'cr3': {
+        const { lo, hi } = step.value;
+        this.#writeRegister(vcpu, step, numberOf({ lo, hi: hi & ~NOFLUSH }), hi >= NOFLUSH);
         break;
+      }
       case 'wrmsr':
-        guest.bounce(vcpu, 'wrmsr');
+        recorder.exit('wrmsr');
+        guest.skip(vcpu, lastOf(step, WRMSR_BYTES), WRMSR_BYTES);
+        guest.enter(vcpu);
         break;
       case 'far':
         break;
       case 'access':
-        guest.access(vcpu, plus(step.gva, step.access === 'r' ? 0x10 : step.access === 'w' ? 0x18 : 0), step.access);
+        guest.access(vcpu, step.gva, step.access);
         break;
       case 'touch':
         this.#touchLoop(vcpu, step);
@@ -120,7 +130,7 @@ export class Executor {
         this.#store(vcpu, step);
         break;
       case 'invlpg':
-        this.#invlpg(vcpu, step.gva);
+        this.#invlpg(vcpu, step);
         break;
       case 'invpcid':
         this.#invpcid(vcpu, step);
@@ -143,6 +153,7 @@ export class Executor {
         break;
       case 'halt':
         recorder.exit('halt');
+        guest.skip(vcpu, step.codeAddress, only.hlt);
         break;
       case 'vmrun':
         this.#nested(vcpu, step, step.vmcb);
@@ -170,9 +181,10 @@ export class Executor {
     }
   }
 
-  #writeRegister(vcpu: MachineVcpu, register: Register, value: number, noflush: boolean): void {
+  #writeRegister(vcpu: MachineVcpu, step: RegisterStep, value: number, noflush: boolean): void {
     const { recorder, guest, machine } = this.#x;
     const { kernel, cpu } = vcpu;
+    const register = step.kind;
     const write = describeWrite(register, cpu.registers[register], value);
     if (!kernel.intercepts(register, value)) {
       writeNatively(cpu, register, value, noflush);
@@ -183,7 +195,9 @@ export class Executor {
     recorder.registerWrite(register);
     const { log } = machine.vm;
     log.keep = true;
+    if (register !== 'efer') guest.decode(vcpu, lastOf(step, length.movCr[step.bits]), length.movCr[step.bits]);
     const result = writeThrough(vcpu, register, value, noflush);
+    if (register === 'efer' && result === 'done') guest.skip(vcpu, lastOf(step, WRMSR_BYTES), WRMSR_BYTES);
     guest.enter(vcpu);
     log.keep = false;
     const calls = log.take().filter(({ kind }) => kind === 'call');
@@ -192,9 +206,8 @@ export class Executor {
   }
 
   #touchLoop(vcpu: MachineVcpu, { gva, access, count, stride }: StepOf<'touch'>): void {
-    const offset = access === 'r' ? 0x10 : 0x18;
     for (let i = 0; i < count; i++) {
-      if (!this.#x.guest.access(vcpu, plus(gva, i * stride + offset), access)) return;
+      if (!this.#x.guest.access(vcpu, plus(gva, i * stride), access)) return;
     }
   }
 
@@ -210,14 +223,15 @@ export class Executor {
     if (what === 'vmcb') this.#x.nested.store(of, address, numberOf(u64(lo, hi)));
   }
 
-  #invlpg(vcpu: MachineVcpu, gva: U64): void {
+  #invlpg(vcpu: MachineVcpu, step: StepOf<'invlpg'>): void {
     const { guest, recorder } = this.#x;
-    const address = numberOf(gva);
+    const address = numberOf(step.gva);
     if (!vcpu.kernel.interceptsInvalidation()) {
       vcpu.cpu.flushAddress(address);
       return;
     }
     recorder.exit('invlpg');
+    guest.decode(vcpu, lastOf(step, length.invlpg[step.bits]), length.invlpg[step.bits]);
     vcpu.kernel.invlpg(address);
     guest.enter(vcpu);
   }
@@ -250,14 +264,17 @@ export class Executor {
     guest.enter(vcpu);
     const { smm } = program;
     this.#fetch(vcpu, smm.codeAddress);
+    this.#touch(vcpu, smm.saves);
     recorder.exit('io');
     if (smm.phaseName !== undefined) recorder.beginPhase(smm.phaseName);
     guest.enter(vcpu);
     for (const address of smm.clears) {
       const value = machine.memory.read32(address);
-      guest.access(vcpu, u64Of(address), 'w', { bytes: 4, lo: value & ~0x20, hi: 0 });
+      guest.update(vcpu, u64Of(address), { bytes: 4, lo: value & ~0x20, hi: 0 });
     }
+    this.#touch(vcpu, smm.restores);
     recorder.exit('rsm');
+    guest.emulated(vcpu, smm.codeAddress + smm.codeBytes - 2, 2);
     vcpu.kernel.rsm();
     guest.enter(vcpu);
   }
@@ -270,34 +287,48 @@ export class Executor {
     const state = nested.entry(name);
     const feature = nestedFeature(svm, state.pointer !== null);
     const [enter, leave] = svm ? [kernel.vmrun, kernel.vmexit] : [kernel.vmentry, kernel.nestedVmexit];
+    if (svm) this.#svmInstruction(vcpu, step, 'vmload');
     recorder.exit(svm ? 'vmrun' : 'vmentry');
     if (!this.#supports(feature, step) || !enter || !leave) {
       guest.enter(vcpu);
       return;
     }
+    // RIP is moved behind the instruction first: the exit from L2 comes back there.
+    if (svm) guest.skip(vcpu, step.codeAddress + vmrunParts.vmrun, SVM_BYTES);
     enter.call(kernel, state);
     guest.enter(vcpu);
-    if (!kernel.view.isGuestMode()) {
-      // The entry failed, e.g. because L1 asks for nested paging where it is not offered: L1 goes on behind it.
-      if (svm) this.#touch(vcpu, (step as StepOf<'vmrun'>).afterTouches);
-      return;
+    // An entry can fail, e.g. because L1 asks for nested paging where it is not offered: L1 goes on behind it.
+    if (kernel.view.isGuestMode()) {
+      this.#steps(step.block.body);
+      this.#fetch(vcpu, step.block.closeAddress);
+      recorder.exit('l2 exit');
+      nested.save(name, cpu.registers);
+      leave.call(kernel);
+      guest.enter(vcpu);
     }
-    this.#steps(step.block.body);
-    this.#fetch(vcpu, step.block.closeAddress);
-    recorder.exit('l2 exit');
-    nested.save(name, cpu.registers);
-    leave.call(kernel);
+    if (step.kind !== 'vmrun') return;
+    this.#svmInstruction(vcpu, step, 'vmsave');
+    this.#touch(vcpu, step.afterTouches);
+  }
+
+  /** VMLOAD and VMSAVE leave the guest, and KVM does their work. */
+  #svmInstruction(vcpu: MachineVcpu, step: Step, name: 'vmload' | 'vmsave'): void {
+    const { guest, recorder } = this.#x;
+    const address = step.codeAddress + vmrunParts[name];
+    this.#fetch(vcpu, address);
+    recorder.exit(name);
+    guest.skip(vcpu, address, SVM_BYTES);
     guest.enter(vcpu);
-    if (svm) this.#touch(vcpu, (step as StepOf<'vmrun'>).afterTouches);
   }
 
   #user(vcpu: MachineVcpu, step: StepOf<'user'>): void {
-    const { cpu } = vcpu;
-    cpu.registers.cpl = 3;
+    const { guest, program } = this.#x;
+    const { registers } = vcpu.cpu;
+    registers.cpl = 3;
     this.#steps(step.body);
     this.#fetch(vcpu, step.closeAddress);
-    cpu.registers.cpl = 0;
-    this.#touch(vcpu, step.afterTouches);
+    guest.softwareInterrupt(vcpu, step.afterTouches, { address: step.closeAddress, bytes: only.int80 });
+    this.#fetch(vcpu, program.handlers.int80);
   }
 
   /** Whether the guest sees the feature: the CPU model has it, and the kernel lets it through. */
@@ -311,6 +342,17 @@ export class Executor {
     return false;
   }
 }
+
+type RegisterStep = StepOf<'cr0' | 'cr3' | 'cr4' | 'efer'>;
+
+const WRMSR_BYTES = 2;
+const SVM_BYTES = 3;
+
+/** Offsets in the code of a `vmrun`: MOV RAX,imm64; MOV [rip field],RAX; MOV EAX,imm32; CLGI; VMLOAD; VMRUN; VMSAVE; STGI. */
+const vmrunParts = { vmload: 26, vmrun: 29, vmsave: 32 } as const;
+
+/** Address of the last instruction of a step's own code. */
+const lastOf = ({ codeAddress, codeBytes }: Step, bytes: number): number => codeAddress + codeBytes - bytes;
 
 const nestedFeature = (svm: boolean, ownTables: boolean): Feature =>
   svm ? (ownTables ? 'nested-svm-npt' : 'nested-svm') : ownTables ? 'nested-vmx-ept' : 'nested-vmx';

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { FaultOutcome } from '../era.ts';
 import { OUTCOME } from '../sim/guest-cpu.ts';
+import type { ExitInformation } from '../sim/host.ts';
 import { ACCESS } from '../sim/paging-bits.ts';
 import type { Handlers, Touch } from '../workload/program.ts';
 import { faultTouches } from '../workload/touches.ts';
@@ -24,11 +25,34 @@ export interface Store {
 /** A byte that data accesses write; data pages are never read back. */
 const dataByte: Store = { bytes: 1, lo: 0x5a, hi: 0 };
 
+type Kind = 'r' | 'w' | 'x';
+
+/** An instruction by its place. */
+interface Instruction {
+  readonly address: number;
+  readonly bytes: number;
+}
+
+/** What the CPU delivers: an exception, or the INT n at some place. */
+type Event = 'exception' | Instruction;
+
+/** One access: what, for whom, and the event the CPU delivers with it. */
+interface Access {
+  readonly kind: Kind;
+  readonly user: boolean;
+  readonly store: Store;
+  readonly event: Event | null;
+}
+
+/** What a CPU of today tells about an exit. */
+const everything: ExitInformation = { decodeAssists: true, nextRip: true, splitUpdates: false };
+
 /** Runs the guest's accesses on one machine: hardware first, KVM when hardware exits, the guest's handlers when it faults. */
 export class Guest {
   readonly #machine: Machine;
   readonly #recorder: Recorder;
   readonly #handlers: Handlers;
+  readonly #exits: ExitInformation;
   /** Faults the guest has logged: its handler writes one record of 16 bytes each. */
   #logged = 0;
   /** The handlers' own code and data are mapped: an exception inside one means that nothing is. */
@@ -40,6 +64,7 @@ export class Guest {
     this.#machine = machine;
     this.#recorder = recorder;
     this.#handlers = handlers;
+    this.#exits = machine.vm.host.exits ?? everything;
   }
 
   /** Back into the guest after an exit, or for the first time. */
@@ -49,18 +74,35 @@ export class Guest {
     this.#recorder.entry(this.#machine.vcpus.indexOf(vcpu), vcpu.kernel.view);
   }
 
-  /** An exit that only leaves and comes back. */
-  bounce(vcpu: MachineVcpu, reason: string): void {
-    this.#recorder.exit(reason);
-    this.enter(vcpu);
+  /** An instruction whose exit does not say what it is: KVM reads it, to execute it itself. */
+  decode(vcpu: MachineVcpu, address: number, bytes: number): void {
+    if (!this.#exits.decodeAssists) this.emulated(vcpu, address, bytes);
+  }
+
+  /** An instruction that KVM has done the work of, and steps over: without its length it is read. */
+  skip(vcpu: MachineVcpu, address: number, bytes: number): void {
+    if (!this.#exits.nextRip) this.emulated(vcpu, address, bytes);
+  }
+
+  /** The emulator reads an instruction: up to 15 bytes to the end of the page, then the rest when it needs more. */
+  emulated(vcpu: MachineVcpu, address: number, bytes: number): void {
+    const user = vcpu.cpu.registers.cpl === 3;
+    this.#machine.vm.counters.emulations++;
+    vcpu.kernel.translate(address, 'fetch', user);
+    const inPage = 4096 - (address % 4096);
+    if (inPage < bytes) vcpu.kernel.translate(address + inPage, 'fetch', user);
   }
 
   /** One access at the current privilege level. False when the guest faulted; its handler has run then. */
-  access(vcpu: MachineVcpu, address: U64, kind: 'r' | 'w' | 'x', store: Store = dataByte): boolean {
-    const user = vcpu.cpu.registers.cpl === 3;
-    const access = accessBits[kind] | (user ? ACCESS.USER : 0);
+  access(vcpu: MachineVcpu, address: U64, kind: Kind, store: Store = dataByte): boolean {
+    return this.#access(vcpu, address, { kind, user: vcpu.cpu.registers.cpl === 3, store, event: null });
+  }
+
+  #access(vcpu: MachineVcpu, address: U64, access: Access): boolean {
+    const { kind, user, store, event } = access;
+    const bits = accessBits[kind] | (user ? ACCESS.USER : 0);
     for (let exits = 0; exits < MOST_EXITS_PER_ACCESS; exits++) {
-      switch (vcpu.cpu.access(address.lo | 0, address.hi | 0, access)) {
+      switch (vcpu.cpu.access(address.lo | 0, address.hi | 0, bits)) {
         case OUTCOME.DONE:
           if (kind === 'w') this.#write(vcpu.cpu.frame * 4096 + (address.lo & 0xfff), store);
           return true;
@@ -75,8 +117,9 @@ export class Guest {
             this.deliver(vcpu, 14, vcpu.cpu.exitCode, vcpu.cpu.exitAddress);
             return false;
           }
-          const outcome = this.#faultExit(vcpu);
-          if (outcome === 'emulate') return this.#emulate(vcpu, address, kind, user, store);
+          const outcome = this.#faultExit(vcpu, event !== null);
+          if (outcome === 'emulate') return this.#emulate(vcpu, address, access);
+          if (event !== null && outcome === 'retry') this.#reinject(vcpu, event);
           this.enter(vcpu);
           if (outcome !== 'injected') continue;
           const { errorCode, address: cr2 } = vcpu.kernel.injected;
@@ -100,16 +143,43 @@ export class Guest {
     const { registers } = vcpu.cpu;
     const bits = this.codeBits === 64 ? 64 : 32;
     const cpl = registers.cpl === 3 ? 3 : 0;
-    registers.cpl = 0;
+    const { delivery, handler } = faultTouches({ bits, cpl, vector, nth: this.#logged++ });
+    this.#event(vcpu, delivery, 'exception');
     this.access(vcpu, u64Of(this.#handlers[bits][vector]), 'x');
-    for (const touch of faultTouches({ bits, cpl, vector, nth: this.#logged++ })) this.touch(vcpu, touch);
+    for (const touch of handler) this.touch(vcpu, touch);
     registers.cpl = cpl;
     this.#delivering = false;
   }
 
+  /** INT n from ring 3: the CPU's own accesses, then ring 0. */
+  softwareInterrupt(vcpu: MachineVcpu, delivery: readonly Touch[], instruction: Instruction): void {
+    this.#event(vcpu, delivery, instruction);
+  }
+
+  /** The CPU delivers an event to ring 0. Its accesses are the kernel's, though the privilege level changes only after them. */
+  #event(vcpu: MachineVcpu, delivery: readonly Touch[], event: Event): void {
+    for (const { address, access } of delivery) {
+      this.#access(vcpu, u64Of(address), { kind: access === 'r' ? 'r' : 'w', user: false, store: dataByte, event });
+    }
+    vcpu.cpu.registers.cpl = 0;
+  }
+
+  /** An event whose delivery met an exit is given to the CPU again; an INT n may have to be read for where it ends. */
+  #reinject(vcpu: MachineVcpu, event: Event): void {
+    if (event === 'exception' || !vcpu.kernel.reinjectsSoftwareInterrupts) return;
+    this.skip(vcpu, event.address, event.bytes);
+  }
+
   /** An access that the guest's code makes beside what a step is about. */
   touch(vcpu: MachineVcpu, { address, access }: Touch): void {
-    this.access(vcpu, u64Of(address), access === 'r' ? 'r' : 'w');
+    if (access === 'u') this.update(vcpu, u64Of(address), dataByte);
+    else this.access(vcpu, u64Of(address), access);
+  }
+
+  /** One instruction that reads a place and writes it. */
+  update(vcpu: MachineVcpu, address: U64, store: Store): void {
+    if (this.#exits.splitUpdates) this.access(vcpu, address, 'r');
+    this.access(vcpu, address, 'w', store);
   }
 
   /** A #PF under shadow paging that the kernel lets through to the guest is no exit. */
@@ -117,19 +187,19 @@ export class Guest {
     return this.#machine.vm.host.tdp !== 'none' || (kernel.interceptsPageFault?.(cpu.exitCode) ?? true);
   }
 
-  #faultExit(vcpu: MachineVcpu): FaultOutcome {
+  #faultExit(vcpu: MachineVcpu, duringDelivery: boolean): FaultOutcome {
     const { exitAddress, exitCode } = vcpu.cpu;
     const { vm } = this.#machine;
     vm.counters.page_faults++;
     vm.faultsByError.add(exitCode);
     this.#recorder.exit(vm.host.tdp === 'none' ? 'page fault' : 'nested page fault');
-    const outcome = vcpu.kernel.fault({ address: exitAddress, code: exitCode });
+    const outcome = vcpu.kernel.fault({ address: exitAddress, code: exitCode, duringDelivery });
     if (outcome === 'failed') throw new GuestStopped(`KVM cannot handle the fault at 0x${exitAddress.toString(16)}`);
     return outcome;
   }
 
   /** KVM executes the access itself: software translation, then the access, told to the shadow pages when it is a write. */
-  #emulate(vcpu: MachineVcpu, address: U64, kind: 'r' | 'w' | 'x', user: boolean, store: Store): boolean {
+  #emulate(vcpu: MachineVcpu, address: U64, { kind, user, store }: Access): boolean {
     const { kernel } = vcpu;
     this.#machine.vm.counters.emulations++;
     const gpa = kernel.translate(address.hi * 2 ** 32 + (address.lo >>> 0), emulated[kind], user);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Era, MmuImplementation, MmuKind, Mode } from '../era.ts';
-import type { GuestCpuid, Host } from '../sim/host.ts';
+import type { ExitInformation, GuestCpuid, Host } from '../sim/host.ts';
 
 /** What a user may choose about the host; everything else follows. */
 export interface HostOptions {
@@ -49,6 +49,12 @@ const cpuidOf: Readonly<Record<Host['vendor'], GuestCpuid>> = {
   },
 };
 
+/** QEMU's software CPU has neither decode assists nor NRIPS, and reads before it writes; Bochs, as Intel's CPUs, tells all. */
+const exitsOf: Readonly<Record<Host['vendor'], ExitInformation>> = {
+  svm: { decodeAssists: false, nextRip: false, splitUpdates: true },
+  vmx: { decodeAssists: true, nextRip: true, splitUpdates: false },
+};
+
 /** The host for an era, or why the era has no such mode. */
 export function hostFor(era: Era, options: HostOptions): Host | Unavailable {
   const mode = modeFor(era, options);
@@ -75,6 +81,7 @@ export function hostFor(era: Era, options: HostOptions): Host | Unavailable {
     encryptionValue: zero,
     flushOnReuse: false,
     cpuid,
+    exits: exitsOf[vendor],
   };
 }
 

@@ -6,6 +6,7 @@ import type { Host } from '../sim/host.ts';
 import { PhysicalMemory } from '../sim/memory.ts';
 import { Vm } from '../sim/vm.ts';
 import { type GuestImage, RAM_BYTES } from '../workload/image.ts';
+import type { ReplayObserver } from './observe.ts';
 
 /** CR0 of a CPU after reset: CD, NW, ET. SDM vol. 3A table 10-1. */
 const RESET_CR0 = 0x60000010;
@@ -30,19 +31,34 @@ export interface Machine {
 export interface MachineOptions {
   readonly vcpus: number;
   readonly reads: RoleReads | null;
+  /** Sees the calls of KVM's functions from the creation of the first vCPU on. */
+  readonly observer?: ReplayObserver | undefined;
+  readonly differences?: readonly string[] | undefined;
 }
 
-/** Builds the machine: memory from the image, the era's VM, and its vCPUs as after reset. */
+/** Builds the machine: memory from the image, the era's VM, and its vCPUs as user space sets them up: after reset, CPUID, registers. */
 export function buildMachine(era: Era, host: Host, image: GuestImage, options: MachineOptions): Machine {
   const memory = new PhysicalMemory();
   loadImage(memory, image);
   const guestFrames = RAM_BYTES / 4096;
-  const vm = new Vm({ host, memory, guestFrames, pageLimit: pageLimitFor(guestFrames), reads: options.reads });
+  const vm = new Vm({
+    host,
+    memory,
+    guestFrames,
+    pageLimit: pageLimitFor(guestFrames),
+    reads: options.reads,
+    differences: options.differences ?? [],
+  });
+  const { observer } = options;
+  if (observer) vm.log.onCall = (name, caller) => observer.call(name, caller);
   const eraVm = era.create(vm);
   const vcpus = Array.from({ length: options.vcpus }, () => {
     const cpu = new GuestCpu(host, memory);
     cpu.registers.cr0 = RESET_CR0;
-    return { cpu, kernel: eraVm.createVcpu(cpu.registers, cpu) };
+    const kernel = eraVm.createVcpu(cpu.registers, cpu);
+    kernel.setCpuid?.();
+    kernel.setSregs?.();
+    return { cpu, kernel };
   });
   return { vm, memory, eraVm, vcpus };
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import type { Era, EraVcpu } from '../era.ts';
+import type { Era, EraVcpu, EraVm } from '../era.ts';
 import type { CounterValues, Tally } from '../sim/counters.ts';
 import type { Reason } from '../sim/log.ts';
 import type { Vm } from '../sim/vm.ts';
 import type { WalkCost } from '../sim/walk-cost.ts';
+import type { ReplayObserver } from './observe.ts';
 import type {
   Counts,
   EntryState,
@@ -16,8 +17,9 @@ import type {
   WriteEffect,
 } from './record.ts';
 
-/** Name of what runs before the first phase marker, as in the recordings of real kernels. */
+/** Names of what runs before the first phase marker, and of the destruction of the VM, as in the recordings of real kernels. */
 export const BEFORE_FIRST_PHASE = '(before first phase)';
+const TEARDOWN_PHASE = '(teardown)';
 
 /** Where the guest is: for everything that wants to say where it happened. */
 export interface Position {
@@ -32,6 +34,7 @@ export class Recorder {
   readonly #vm: Vm;
   readonly #era: Era;
   readonly #costs: readonly (() => WalkCost)[];
+  readonly #observer: ReplayObserver | null;
   readonly #exits = new Map<string, number>();
   readonly #writes = new Map<string, number>();
   #entries = 0;
@@ -50,7 +53,9 @@ export class Recorder {
   #policy = { loads: 0, unloads: 0, hits: 0 };
   #rolesBefore = '';
 
-  constructor(vm: Vm, era: Era, costs: readonly (() => WalkCost)[]) {
+  constructor(vm: Vm, era: Era, costs: readonly (() => WalkCost)[], observer: ReplayObserver | null = null) {
+    this.#observer = observer;
+    observer?.phase(this.#phase);
     this.#vm = vm;
     this.#era = era;
     this.#costs = costs;
@@ -84,12 +89,14 @@ export class Recorder {
   beginPhase(name: string): void {
     this.#closePhase();
     this.#phase = name;
+    this.#observer?.phase(name);
     if (!this.#phases.has(name)) this.#phases.set(name, difference(this.#phaseStart, this.#phaseStart));
   }
 
   /** Called before each guest entry. */
   entry(vcpu: number, view: EraVcpu['view']): void {
     this.#entries++;
+    this.#observer?.entry(view);
     const root = view.root();
     const state: EntryState = {
       phase: this.#phase,
@@ -148,14 +155,24 @@ export class Recorder {
   }
 
   guestFault(vector: number, errorCode: number, address: number): void {
+    this.#observer?.fault(vector, errorCode, address);
     const key = `${this.#phase} ${vector} ${errorCode} ${address}`;
     const known = this.#faults.get(key);
     if (known) known.count++;
     else this.#faults.set(key, { phase: this.#phase, vector, errorCode, address, count: 1 });
   }
 
+  /** The guest has ended and its VM goes. */
+  tearDown(eraVm: EraVm): void {
+    if (!eraVm.destroy) return;
+    this.beginPhase(TEARDOWN_PHASE);
+    eraVm.destroy();
+  }
+
   finish() {
     this.#closePhase();
+    const { newByRole, existingByRole } = this.#vm;
+    this.#observer?.pages([...new Set([...newByRole.counts.keys(), ...existingByRole.counts.keys()])]);
     return {
       phases: [...this.#phases].map(([name, counts]): PhaseRecord => ({ name, counts })),
       total: this.#counts(),

@@ -10,12 +10,17 @@ import { Guest, GuestStopped } from './guest.ts';
 import { type HostOptions, hostFor } from './host.ts';
 import { buildMachine } from './machine.ts';
 import { NestedStates } from './nested-state.ts';
+import type { ReplayObserver } from './observe.ts';
 import type { ReplayResult } from './record.ts';
 import { Recorder } from './recorder.ts';
 
 export interface ReplayOptions extends HostOptions {
   /** Notes which function reads which role field, when given. */
   readonly reads?: RoleReads;
+  /** Sees calls and entries in order, when given. */
+  readonly observer?: ReplayObserver;
+  /** What the kernel to replay has beyond the port, by the names in Era.differences. */
+  readonly differences?: readonly string[];
 }
 
 /** Replays a workload under one era. UserError when the workload's ops do not fit together. */
@@ -25,7 +30,12 @@ export function replay(era: Era, workload: Workload, options: ReplayOptions): Re
   if ('unavailable' in host) return { workload: workload.name, era: era.id, mode, unavailable: host.unavailable };
   const program = compile(workload);
   const image = buildImage(workload);
-  const machine = buildMachine(era, host, image, { vcpus: program.vcpus, reads: options.reads ?? null });
+  const machine = buildMachine(era, host, image, {
+    vcpus: program.vcpus,
+    reads: options.reads ?? null,
+    observer: options.observer,
+    differences: options.differences,
+  });
   const recorder = new Recorder(
     machine.vm,
     era,
@@ -34,6 +44,7 @@ export function replay(era: Era, workload: Workload, options: ReplayOptions): Re
         () =>
           cpu.cost(),
     ),
+    options.observer ?? null,
   );
   const executor = new Executor({
     era,
@@ -47,6 +58,7 @@ export function replay(era: Era, workload: Workload, options: ReplayOptions): Re
   let stopped: { line: number; reason: string } | null = null;
   try {
     executor.run();
+    recorder.tearDown(machine.eraVm);
   } catch (error) {
     if (!(error instanceof GuestStopped)) throw error;
     stopped = { line: executor.line, reason: error.message };

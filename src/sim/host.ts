@@ -33,6 +33,18 @@ export interface Host {
   readonly flushOnReuse: boolean;
   /** What the virtual CPU offers through CPUID. */
   readonly cpuid: GuestCpuid;
+  /** What the CPU tells KVM about an exit. Absent: an ordinary CPU of today, which tells everything. */
+  readonly exits?: ExitInformation;
+}
+
+/** What a CPU spares KVM, and how its own accesses look to KVM. */
+export interface ExitInformation {
+  /** Operand of a MOV to a control register, of INVLPG (SVM decode assists, VMX exit qualification). Without, KVM emulates. */
+  readonly decodeAssists: boolean;
+  /** Where the next instruction begins (SVM NRIPS, VMX instruction length). Without, KVM decodes to skip one. */
+  readonly nextRip: boolean;
+  /** An instruction that reads and writes memory reads first and writes then, instead of asking for both at once. */
+  readonly splitUpdates: boolean;
 }
 
 /** The CPUID facts that the role code or the guest's walks depend on. */

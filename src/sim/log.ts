@@ -37,13 +37,21 @@ export class EventLog {
   #lost: Reason | null = null;
   /** Called for each root load, with the reason the previous root was lost (null for a first load). */
   onRootLoad: ((reason: Reason | null) => void) | null = null;
+  /** Called for each call of a probed function, and of one that only `called` names, with the probed function around it. */
+  onCall: ((name: string, caller: string) => void) | null = null;
 
   note(name: string, detail: string | number = ''): void {
     if (this.keep) this.#entries.push({ kind: 'note', name, detail: String(detail), depth: this.#chain.length });
   }
 
+  /** A function that is of interest by its name alone: it is no entry, and opens no chain. */
+  called(name: string): void {
+    this.onCall?.(name, this.#chain.at(-1) ?? '');
+  }
+
   /** Enters a probed function. */
   enter(name: string, detail: string): void {
+    this.onCall?.(name, this.#chain.at(-1) ?? '');
     if (this.keep) this.#entries.push({ kind: 'call', name, detail, depth: this.#chain.length });
     this.#chain.push(name);
   }

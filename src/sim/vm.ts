@@ -20,6 +20,8 @@ export interface VmOptions {
   readonly hostPageLevel?: number;
   /** Notes role reads when given. */
   readonly reads: RoleReads | null;
+  /** What this kernel has beyond its era's port, by names that the port knows. */
+  readonly differences?: readonly string[];
 }
 
 /** One view of guest memory with what KVM keeps for it: the ordinary one, and the one that SMM sees. */
@@ -42,6 +44,7 @@ export class Vm {
   readonly log = new EventLog();
   readonly counters = new Counters();
   readonly reads: RoleReads | null;
+  readonly differences: ReadonlySet<string>;
   pageLimit: number;
   /** New and found shadow pages, zapped pages, by role word; page faults by error code. */
   readonly newByRole = new Tally();
@@ -49,7 +52,7 @@ export class Vm {
   readonly zappedByRole = new Tally();
   readonly faultsByError = new Tally();
 
-  constructor({ host, memory, guestFrames, pageLimit, reads, hostPageLevel = 1 }: VmOptions) {
+  constructor({ host, memory, guestFrames, pageLimit, reads, hostPageLevel = 1, differences = [] }: VmOptions) {
     this.host = host;
     this.memory = memory;
     this.pages = new ShadowPages(memory);
@@ -62,5 +65,6 @@ export class Vm {
     this.hostPageLevel = hostPageLevel;
     this.pageLimit = pageLimit;
     this.reads = reads;
+    this.differences = new Set(differences);
   }
 }

@@ -3,7 +3,7 @@ import type { Context } from './context.ts';
 import { handlers, only } from './encoding.ts';
 import type { Area, GuestImage, TableEntries } from './image.ts';
 import type { Handlers, Program, SmmHandler } from './program.ts';
-import { at } from './touches.ts';
+import { at, touches } from './touches.ts';
 import { POOL, shapes } from './trees.ts';
 
 /** The image and the program that a workload's ops left in the context. */
@@ -19,6 +19,7 @@ export function assemble(name: string, context: Context): { image: GuestImage; p
     blocks: context.blocks,
     smm: smmHandler(context),
     code,
+    endAddress: context.code,
     handlers: handlersAt(end),
   };
   const image: GuestImage = {
@@ -50,6 +51,8 @@ function smmHandler({ smmPhase, smmClears, phases }: Context): SmmHandler {
     phase: smmPhase,
     phaseName: phases[smmPhase - 1],
     clears: smmClears,
+    saves: touches.smmSaves,
+    restores: touches.smmRestores,
     codeAddress: at.smmHandler,
     codeBytes: 4 + 3 + 6 + 2 + 12 * smmClears.length + 4 + 2,
   };

@@ -123,6 +123,9 @@ export interface SmmHandler {
   readonly phase: number;
   readonly phaseName: string | undefined;
   readonly clears: readonly number[];
+  /** What it pushes at its beginning and pops at its end: EAX and EDX, on the stack of the code it interrupted. */
+  readonly saves: readonly Touch[];
+  readonly restores: readonly Touch[];
   readonly codeAddress: number;
   readonly codeBytes: number;
 }
@@ -145,6 +148,8 @@ export interface Program {
   readonly smm: SmmHandler;
   /** Guest code: entered in real mode at its start with RSP 0x6000 and RFLAGS 2, handlers and their table included. */
   readonly code: { readonly address: number; readonly bytes: number };
+  /** The HLT behind the last op. */
+  readonly endAddress: number;
   readonly handlers: Handlers;
 }
 

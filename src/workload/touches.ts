@@ -77,16 +77,12 @@ export const touches = {
     r(at.tss + 4),
     ...pushes(at.ring0Stack, 5, 8),
   ] as readonly Touch[],
-  /** RIP into the VMCB; VMLOAD, VMRUN and its host save area. */
-  vmrun: (vmcb: number): readonly Touch[] => [w(vmcb + 0x578), r(vmcb + 0x440), r(vmcb), w(at.hostSave)],
-  /** The exit and VMSAVE write the VMCB, then its exit code is copied to 0x820. */
-  afterVmrun: (vmcb: number): readonly Touch[] => [
-    w(vmcb + 0x70),
-    r(at.hostSave),
-    w(vmcb + 0x440),
-    r(vmcb + 0x70),
-    w(at.vmexitCode),
-  ],
+  /** RIP into the VMCB. What VMLOAD, VMRUN and VMSAVE read and write is no access of the guest: KVM does their work. */
+  vmrun: (vmcb: number): readonly Touch[] => [w(vmcb + 0x578)],
+  /** The exit code is copied to 0x820. */
+  afterVmrun: (vmcb: number): readonly Touch[] => [r(vmcb + 0x70), w(at.vmexitCode)],
+  smmSaves: pushes(at.stack, 2, 4) as readonly Touch[],
+  smmRestores: pops(at.stack, 2, 4) as readonly Touch[],
 } as const;
 
 /** A fault as the guest's handler meets it. */
@@ -100,23 +96,27 @@ export interface GuestFault {
 }
 
 /**
- * What delivery of a fault and the guest's handler touch, in order: gate, code segment, stack, the log entry at
+ * What delivery of a fault (the CPU's own accesses) and then the guest's handler touch, in order: gate, code segment, stack; the log entry at
  * 0x50000 + 16 * n (CR2, error code, vector and phase), the count at 0x800, and the way back. The code itself is at
  * `Program.handlers`.
  */
-export function faultTouches({ bits, cpl, vector, nth }: GuestFault): Touch[] {
+export function faultTouches({ bits, cpl, vector, nth }: GuestFault): { delivery: Touch[]; handler: Touch[] } {
   const size = bits === 64 ? 8 : 4;
   const top = cpl === 3 ? at.ring0Stack : at.stack;
   // 64-bit mode, and any change of ring, pushes SS and RSP too; vector 6 has no error code, so the handler pushes a 0.
+  const pushed = (bits === 64 || cpl === 3 ? 5 : 3) + (vector === 6 ? 0 : 1);
   const frame = (bits === 64 || cpl === 3 ? 5 : 3) + 1;
   const log = at.faultLog + 16 * (nth % 4096);
   const gate = bits === 64 ? at.idt64 + 16 * vector : at.idt32 + 8 * vector;
   const saved = top - size * frame;
-  return [
+  const delivery = [
     r(gate),
     r(descriptor(bits === 64 ? 0x18 : 0x08)),
     ...(cpl === 3 ? [r(at.tss + 4)] : []),
-    ...pushes(top, frame, size),
+    ...pushes(top, pushed, size),
+  ];
+  const handler = [
+    ...(pushed < frame ? [w(saved)] : []),
     ...pushes(saved, 2, size),
     r(at.faultCount),
     w(log),
@@ -132,4 +132,5 @@ export function faultTouches({ bits, cpl, vector, nth }: GuestFault): Touch[] {
     r(descriptor(cpl === 3 ? 0x33 : bits === 64 ? 0x18 : 0x08)),
     ...(cpl === 3 ? [r(descriptor(0x2b))] : []),
   ];
+  return { delivery, handler };
 }

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import type { Era } from '../era.ts';
+import { get, type Layout } from '../role/layout.ts';
+import { type FieldValue, fields, type Group, groups, type Replayed } from './fields.ts';
+import type { ObservedEntry, ObservedFault } from './observer.ts';
+import type { Recording, TruthEntry } from './recording.ts';
+
+/** One number, state or word that differs. `phase` is `total` for the whole run. */
+export interface Difference {
+  readonly field: string;
+  readonly phase: string;
+  readonly expected: string | number;
+  readonly got: string | number;
+}
+
+export interface GroupResult {
+  /** Fields that agree, of those compared: every field of every phase and of the total is one. */
+  exact: number;
+  compared: number;
+  readonly differences: Difference[];
+}
+
+export type GroupResults = Readonly<Record<Group, GroupResult>>;
+
+/** Everything of one replay that is compared. */
+export interface ReplayedRun {
+  readonly total: Replayed;
+  readonly phases: ReadonlyMap<string, Replayed>;
+  readonly entries: readonly ObservedEntry[];
+  /** Role words of pages that were asked for. */
+  readonly pageRoles: readonly number[];
+  readonly faults: readonly ObservedFault[];
+}
+
+const TOTAL = 'total';
+
+/** Compares field by field: total, then the phases in the order of the recording, then those that only the replay has. */
+export function compareRun(recording: Recording, run: ReplayedRun, era: Era): GroupResults {
+  const results: GroupResults = { A: empty(), B: empty(), C: empty() };
+  const names = [...new Set([...recording.phases.keys(), ...run.phases.keys()])];
+  for (const { name, group, recorded, replayed } of fields) {
+    const one = (phase: string, block: Parameters<typeof recorded>[0], ours: Replayed | undefined): void =>
+      judge(results[group], { field: name, phase }, differing(recorded(block), ours ? replayed(ours) : 0));
+    one(TOTAL, recording.total, run.total);
+    for (const phase of names) one(phase, recording.phases.get(phase) ?? {}, run.phases.get(phase));
+  }
+  compareEntries(results.A, recording, run, names);
+  compareWords(results.A, recording, run, era);
+  if (recording.faults) compareFaults(results.C, recording.faults, run.faults);
+  return results;
+}
+
+const empty = (): GroupResult => ({ exact: 0, compared: 0, differences: [] });
+
+interface Pair {
+  /** Name inside a record, '' for a plain number. */
+  readonly key: string;
+  readonly expected: string | number;
+  readonly got: string | number;
+}
+
+function judge(result: GroupResult, { field, phase }: { field: string; phase: string }, pairs: readonly Pair[]): void {
+  result.compared++;
+  if (pairs.length === 0) result.exact++;
+  for (const { key, expected, got } of pairs) {
+    result.differences.push({ field: key === '' ? field : `${field}[${key}]`, phase, expected, got });
+  }
+}
+
+function differing(expected: FieldValue, got: FieldValue): Pair[] {
+  if (typeof expected === 'number' && typeof got === 'number') {
+    return expected === got ? [] : [{ key: '', expected, got }];
+  }
+  const [theirs, ours] = [expected, got].map((value) => (typeof value === 'number' ? {} : value)) as [
+    Readonly<Record<string, number>>,
+    Readonly<Record<string, number>>,
+  ];
+  return [...new Set([...Object.keys(theirs), ...Object.keys(ours)])]
+    .map((key) => ({ key, expected: theirs[key] ?? 0, got: ours[key] ?? 0 }))
+    .filter((pair) => pair.expected !== pair.got);
+}
+
+// --- states at guest entry ------------------------------------------------------------------------------------------
+
+/** A state at guest entry as one line. How often it was entered is left out: host interrupts add entries to a run. */
+const stateText = (mmu: string, words: readonly (readonly [string, string])[], root: number, prev: number): string =>
+  [mmu, ...words.map(([name, word]) => `${name}=${word}`), `root=${root}`, `prev=${prev}`].join(' ');
+
+const wordNames = ['root_role', 'cpu_role', 'mmu_role'] as const;
+
+function compareEntries(result: GroupResult, recording: Recording, run: ReplayedRun, phases: readonly string[]): void {
+  const theirs = recording.entryStates.map((entry) => ({ phase: entry.phase, text: recordedText(entry) }));
+  const names = wordNames.filter((name) => recording.entryStates[0]?.[name] !== undefined);
+  const ours = run.entries.map(({ phase, mmu, words, root, prevRootsValid }) => ({
+    phase,
+    text: stateText(
+      mmu,
+      names.map((name) => [name, words[name] ?? 'none'] as const),
+      root,
+      prevRootsValid,
+    ),
+  }));
+  const field = 'entry_states';
+  for (const phase of [TOTAL, ...phases]) {
+    const inPhase = (states: readonly { phase: string; text: string }[]): string[] =>
+      runLengths(states.filter((state) => phase === TOTAL || state.phase === phase));
+    judge(result, { field, phase }, firstDifference(inPhase(theirs), inPhase(ours)));
+  }
+}
+
+const recordedText = (entry: TruthEntry): string =>
+  stateText(
+    entry.mmu,
+    wordNames.flatMap((name) => (entry[name] === undefined ? [] : [[name, entry[name]] as const])),
+    entry.root,
+    entry.prev_roots_valid,
+  );
+
+/** The states without those that repeat the one before in the same phase. */
+function runLengths(states: readonly { phase: string; text: string }[]): string[] {
+  return states
+    .filter(({ phase, text }, i) => i === 0 || states[i - 1]!.text !== text || states[i - 1]!.phase !== phase)
+    .map(({ text }) => text);
+}
+
+function firstDifference(expected: readonly string[], got: readonly string[]): Pair[] {
+  const length = Math.max(expected.length, got.length);
+  for (let i = 0; i < length; i++) {
+    if (expected[i] !== got[i]) return [{ key: `${i}`, expected: expected[i] ?? 'end', got: got[i] ?? 'end' }];
+  }
+  return [];
+}
+
+// --- words ----------------------------------------------------------------------------------------------------------
+
+/** Every role word that was ever in force or asked for, field by field under each side's own layout. */
+function compareWords(result: GroupResult, { roleWords }: Recording, run: ReplayedRun, era: Era): void {
+  const ours = new Map<string, Set<string>>();
+  const note = (name: string, word: string): void => {
+    const known = ours.get(name) ?? new Set();
+    ours.set(name, known.add(word));
+  };
+  for (const { words } of run.entries) for (const [name, word] of Object.entries(words)) note(name, word);
+  for (const role of run.pageRoles) note('root_role', `0x${role.toString(16)}`);
+  for (const [name, words] of Object.entries(roleWords)) {
+    const theirs = Object.entries(words).map(([word, decoded]) => [word, fieldsText(decoded)] as const);
+    const got = [...(ours.get(name) ?? [])].map((word) => [word, fieldsText(decode(era, name, word))] as const);
+    const pairs = differing(tally(theirs), tally(got));
+    judge(result, { field: `role_words.${name}`, phase: TOTAL }, pairs);
+  }
+}
+
+const tally = (words: readonly (readonly [string, string])[]): Record<string, number> =>
+  Object.fromEntries(words.map(([word, text]) => [`${word} ${text}`, 1]));
+
+function decode(era: Era, name: string, word: string): Record<string, number> {
+  const value = BigInt(word);
+  const low = fieldsOf(era.layouts.page, Number(value & 0xffffffffn), '');
+  if (name === 'root_role' || era.layouts.extended === null) return low;
+  return { ...low, ...fieldsOf(era.layouts.extended, Number(value >> 32n), 'ext.') };
+}
+
+function fieldsOf(layout: Layout, word: number, prefix: string): Record<string, number> {
+  const values: Record<string, number> = {};
+  for (const field of layout.fields) {
+    const value = get(word, field);
+    if (!field.pad && value !== 0) values[prefix + field.name] = value;
+  }
+  return values;
+}
+
+const fieldsText = (values: Readonly<Record<string, number>>): string =>
+  Object.entries(values)
+    .map(([name, value]) => `${name}=${value}`)
+    .sort()
+    .join(' ');
+
+// --- faults the guest saw -------------------------------------------------------------------------------------------
+
+function compareFaults(
+  result: GroupResult,
+  recorded: NonNullable<Recording['faults']>,
+  run: readonly ObservedFault[],
+): void {
+  const text = (vector: number, error: number, cr2: string, phase: string): string =>
+    // CR2 is that of the last page fault for other vectors: it says nothing.
+    `${phase} vector=${vector} error=${error}${vector === 14 ? ` cr2=${cr2}` : ''}`;
+  const theirs = recorded.map(({ vector, error, cr2, phase }) => text(vector, error, cr2, phase));
+  const ours = run.map((fault) => text(fault.vector, fault.errorCode, `0x${fault.address.toString(16)}`, fault.phase));
+  judge(result, { field: 'faults', phase: TOTAL }, firstDifference(theirs, ours));
+}
+
+/** Adds up results, e.g. of all runs of a kernel. */
+export function addUp(results: readonly GroupResults[]): Record<Group, { exact: number; compared: number }> {
+  const sums = { A: { exact: 0, compared: 0 }, B: { exact: 0, compared: 0 }, C: { exact: 0, compared: 0 } };
+  for (const result of results) {
+    for (const group of groups) {
+      sums[group].exact += result[group].exact;
+      sums[group].compared += result[group].compared;
+    }
+  }
+  return sums;
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { UserError } from '../errors.ts';
+import { check } from '../facts/check.ts';
+import { commitsFolder } from '../facts/load.ts';
+
+const text = z.string().min(1);
+
+const releaseRecord = z.strictObject({
+  /** `uname -r`. */
+  release: text,
+  /** Upstream version the build is made of. */
+  version: z.string().regex(/^\d+\.\d+(\.\d+)?$/, 'a version such as 6.1.192'),
+  era: text,
+  /** Commits this kernel has beyond the era's port, by the names the port gives them. */
+  differences: z.array(z.strictObject({ name: text, why: text })),
+  /** `caller > function`: calls that the compiler inlined, so that no probe could see them; `*` is any caller. */
+  inlined: z.array(z.string().regex(/^[\w*]+ > \w+$/, 'caller > function')),
+  evidence: text,
+});
+
+/** A recorded kernel: which era it is, and what sets it apart. */
+export type ReleaseRecord = z.infer<typeof releaseRecord>;
+
+const releasesFile = z.strictObject({
+  schema: z.literal('releases/1'),
+  about: text,
+  releases: z.array(releaseRecord).min(1),
+});
+
+let cached: readonly ReleaseRecord[] | undefined;
+
+/** The table of recorded kernels, commits/releases.json. */
+export function releases(): readonly ReleaseRecord[] {
+  const file = 'releases.json';
+  const read = (): unknown => JSON.parse(readFileSync(join(commitsFolder(), file), 'utf8'));
+  cached ??= check(releasesFile, read(), `commits/${file}`).releases;
+  return cached;
+}
+
+/** The kernel of a recording, undefined when the table does not have it. */
+export const findRelease = (release: string): ReleaseRecord | undefined =>
+  releases().find((each) => each.release === release);
+
+/** The kernel of a recording; UserError when nobody has said which era it is. */
+export function releaseOf(release: string): ReleaseRecord {
+  const found = findRelease(release);
+  if (found) return found;
+  throw new UserError({
+    place: release,
+    found: 'a kernel that is not in commits/releases.json',
+    expected: `one of ${releases()
+      .map((each) => each.release)
+      .join(', ')}`,
+    suggestion: '--era ID, to compare it with an era of your choice',
+  });
+}
