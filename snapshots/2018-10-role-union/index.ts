@@ -52,12 +52,12 @@ export const era: Era = {
     'la57',
   ]),
   roleText,
-  create: (vm) => new RoleUnionVm(vm),
+  create: (vm) => new PortVm(vm),
   vectors,
 };
 
 /** A VM and its vCPUs. */
-class RoleUnionVm implements EraVm {
+class PortVm implements EraVm {
   readonly #kvm: kvm;
 
   constructor(vm: Vm) {
@@ -65,7 +65,7 @@ class RoleUnionVm implements EraVm {
   }
 
   createVcpu(registers: Registers, cpu: Cpu): EraVcpu {
-    return new RoleUnionVcpu(create_vcpu(this.#kvm, registers, cpu));
+    return new PortVcpu(create_vcpu(this.#kvm, registers, cpu));
   }
 
   memslotsChanged(): void {
@@ -86,7 +86,7 @@ function error_code_of_ept_violation(qualification: number): { readonly code: nu
 const translations = { read: 0, write: PFERR_WRITE_MASK, fetch: PFERR_FETCH_MASK } as const;
 
 /** One vCPU behind the seam. */
-class RoleUnionVcpu implements EraVcpu {
+class PortVcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
   readonly #vcpu: kvm_vcpu;
