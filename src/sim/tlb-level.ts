@@ -11,9 +11,12 @@ export const ENTRY = { KEY: 0, TAG: 1, FRAME: 2, FLAGS: 3 } as const;
 /** Entry n begins at word n << ENTRY_SHIFT. */
 export const ENTRY_SHIFT = 2;
 
+const { TAG, FRAME, FLAGS } = ENTRY;
+const SHIFT = ENTRY_SHIFT;
 const NOTHING = -1;
 /** Generations and page-size classes stand from here on in tags (src/sim/tlb.ts). */
-const TAG_HASH_SHIFT = 13;
+export const TAG_HASH_SHIFT = 13;
+const HASH_SHIFT = TAG_HASH_SHIFT;
 
 /**
  * Entries of one set-associative structure in flat arrays; way w of set s is entry s * ways + w. An entry matches when
@@ -30,13 +33,16 @@ export class TlbLevel {
   readonly entries: Int32Array;
   /** Counts uses, for LRU. */
   clock = 0;
+  /** By entry: clock of the last use, and the way below it. */
+  readonly stamps: Int32Array;
+  readonly wayBits: number;
+  /** Clocks stay below this. */
+  readonly clockEnd: number;
+  /** First entry of each hash bucket, and the next one after each entry; negative at the end. */
+  readonly first: Int16Array;
+  readonly next: Int16Array;
+  readonly bucketMask: number;
   readonly #size: number;
-  readonly #wayBits: number;
-  readonly #stamps: Int32Array;
-  readonly #bucketMask: number;
-  /** First entry of each hash bucket, and the next one after each entry; NOTHING at the end. */
-  readonly #first: Int16Array;
-  readonly #next: Int16Array;
 
   constructor({ sets, ways }: Geometry) {
     const size = sets * ways;
@@ -46,34 +52,33 @@ export class TlbLevel {
     this.sets = sets;
     this.ways = ways;
     this.#size = size;
-    this.entries = new Int32Array(size << ENTRY_SHIFT);
-    this.#wayBits = 32 - Math.clz32(ways - 1);
-    this.#stamps = new Int32Array(size);
+    this.entries = new Int32Array(size << SHIFT);
+    this.wayBits = 32 - Math.clz32(ways - 1);
+    this.clockEnd = 1 << (30 - this.wayBits);
+    this.stamps = new Int32Array(size);
     // Two to four buckets an entry: chains of more than one are rare.
-    const buckets = 2 ** (33 - Math.clz32(size));
-    this.#bucketMask = buckets - 1;
-    this.#first = new Int16Array(buckets);
-    this.#next = new Int16Array(size);
+    const buckets = 1 << (33 - Math.clz32(size));
+    this.bucketMask = buckets - 1;
+    this.first = new Int16Array(buckets);
+    this.next = new Int16Array(size);
     this.clear();
   }
 
   /** Number of the entry with this key and tag, -1 when there is none. */
   find(key: number, tag: number): number {
     const { entries } = this;
-    let at = this.#first[this.#bucket(key, tag)]!;
-    while (at >= 0 && (entries[at << ENTRY_SHIFT] !== key || entries[(at << ENTRY_SHIFT) + ENTRY.TAG] !== tag)) {
-      at = this.#next[at]!;
-    }
+    let at = this.first[(key ^ (tag >>> HASH_SHIFT)) & this.bucketMask]!;
+    while (at >= 0 && (entries[at << SHIFT] !== key || entries[(at << SHIFT) | TAG] !== tag)) at = this.next[at]!;
     return at;
   }
 
   /** Stamps an entry as the one used last. */
   use(at: number): void {
-    const wayBits = this.#wayBits;
+    const wayBits = this.wayBits;
     const clock = this.clock + 1;
     this.clock = clock;
-    this.#stamps[at] = (clock << wayBits) | (this.#stamps[at]! & ((1 << wayBits) - 1));
-    if (clock >>> (30 - wayBits) !== 0) this.#renumber();
+    this.stamps[at] = (clock << wayBits) | (this.stamps[at]! & ((1 << wayBits) - 1));
+    if (clock >= this.clockEnd) this.#renumber();
   }
 
   /** Writes an entry and stamps it: in place of the one with this key and tag, else of the set's least recently used. */
@@ -82,69 +87,71 @@ export class TlbLevel {
     let at = this.find(key, tag);
     if (at < 0) {
       at = this.#victim(key);
-      if (entries[(at << ENTRY_SHIFT) + ENTRY.TAG] !== 0) this.#unlink(at);
+      if (entries[(at << SHIFT) | TAG] !== 0) this.#unlink(at);
       const bucket = this.#bucket(key, tag);
-      this.#next[at] = this.#first[bucket]!;
-      this.#first[bucket] = at;
-      entries[at << ENTRY_SHIFT] = key;
-      entries[(at << ENTRY_SHIFT) + ENTRY.TAG] = tag;
+      this.next[at] = this.first[bucket]!;
+      this.first[bucket] = at;
+      entries[at << SHIFT] = key;
+      entries[(at << SHIFT) | TAG] = tag;
     }
-    entries[(at << ENTRY_SHIFT) + ENTRY.FRAME] = frame;
-    entries[(at << ENTRY_SHIFT) + ENTRY.FLAGS] = flags;
+    entries[(at << SHIFT) | FRAME] = frame;
+    entries[(at << SHIFT) | FLAGS] = flags;
     this.use(at);
   }
 
   /** Frees one entry, so that it is replaced first. */
   drop(at: number): void {
     this.#unlink(at);
-    this.entries[(at << ENTRY_SHIFT) + ENTRY.TAG] = 0;
-    this.#stamps[at] = this.#stamps[at]! & ((1 << this.#wayBits) - 1);
+    this.entries[(at << SHIFT) | TAG] = 0;
+    this.stamps[at] = this.stamps[at]! & ((1 << this.wayBits) - 1);
   }
 
   /** Frees every entry. */
   clear(): void {
     this.entries.fill(0);
-    this.#first.fill(NOTHING);
-    this.#next.fill(NOTHING);
-    for (let at = 0; at < this.#size; at++) this.#stamps[at] = at % this.ways;
+    this.first.fill(NOTHING);
+    this.next.fill(NOTHING);
+    for (let at = 0; at < this.#size; at++) this.stamps[at] = at % this.ways;
   }
 
+  /** Hash bucket of a key and tag. */
   #bucket(key: number, tag: number): number {
-    return (key ^ (tag >>> TAG_HASH_SHIFT)) & this.#bucketMask;
+    return (key ^ (tag >>> HASH_SHIFT)) & this.bucketMask;
   }
 
   #victim(key: number): number {
-    const stamps = this.#stamps;
-    const first = (key & (this.sets - 1)) * this.ways;
+    const stamps = this.stamps;
+    const first = Math.imul(key & (this.sets - 1), this.ways);
     let least = stamps[first]!;
-    for (let at = first + 1; at < first + this.ways; at++) {
+    const end = first + this.ways;
+    for (let at = first + 1; at < end; at++) {
       // The smaller of two without a branch, which no predictor would guess: stamps are never negative.
-      const difference = stamps[at]! - least;
-      least += difference & (difference >> 31);
+      const difference = (stamps[at]! - least) | 0;
+      least = (least + (difference & (difference >> 31))) | 0;
     }
-    return first + (least & ((1 << this.#wayBits) - 1));
+    return first + (least & ((1 << this.wayBits) - 1));
   }
 
   /** Takes an entry out of its bucket. */
   #unlink(at: number): void {
     const { entries } = this;
-    const bucket = this.#bucket(entries[at << ENTRY_SHIFT]!, entries[(at << ENTRY_SHIFT) + ENTRY.TAG]!);
-    let before = this.#first[bucket]!;
+    const bucket = this.#bucket(entries[at << SHIFT]!, entries[(at << SHIFT) | TAG]!);
+    let before = this.first[bucket]!;
     if (before === at) {
-      this.#first[bucket] = this.#next[at]!;
+      this.first[bucket] = this.next[at]!;
       return;
     }
-    while (this.#next[before] !== at) before = this.#next[before]!;
-    this.#next[before] = this.#next[at]!;
+    while (this.next[before] !== at) before = this.next[before]!;
+    this.next[before] = this.next[at]!;
   }
 
   /** Replaces the clocks by their ranks before they overflow. Order stays; free entries stay free. */
   #renumber(): void {
-    const wayMask = (1 << this.#wayBits) - 1;
-    const used = Array.from(this.#stamps.keys()).filter((at) => this.#stamps[at]! > wayMask);
-    used.sort((a, b) => this.#stamps[a]! - this.#stamps[b]!);
+    const wayMask = (1 << this.wayBits) - 1;
+    const used = Array.from(this.stamps.keys()).filter((at) => this.stamps[at]! > wayMask);
+    used.sort((a, b) => this.stamps[a]! - this.stamps[b]!);
     used.forEach((at, rank) => {
-      this.#stamps[at] = ((rank + 1) << this.#wayBits) | (this.#stamps[at]! & wayMask);
+      this.stamps[at] = ((rank + 1) << this.wayBits) | (this.stamps[at]! & wayMask);
     });
     this.clock = used.length;
   }

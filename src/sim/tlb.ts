@@ -10,7 +10,6 @@
  *
  * A generation names one context since its last flush, so that no flush has to touch entries.
  */
-import { ruleIndex } from './access-rules.ts';
 import { ACCESS, PTE, RIGHTS } from './paging-bits.ts';
 import type { PagingStructureCaches } from './paging-structure-caches.ts';
 import { TlbContexts } from './tlb-contexts.ts';
@@ -45,6 +44,13 @@ const PAGE_SHIFT_SHIFT = 16;
 const FRAME_HIGH_SHIFT = 24;
 /** Page-number bits in a tag. */
 const PAGE_HIGH = 0x1fff;
+
+// Copies, as imported constants are read anew at each use.
+const { TAG, FRAME, FLAGS } = ENTRY;
+const SHIFT = ENTRY_SHIFT;
+const { WRITE } = ACCESS;
+const { D: DIRTY, G: GLOBAL } = PTE;
+const ALL_RIGHTS = RIGHTS.ALL;
 
 /** Where a lookup found a usable translation. */
 export const HIT = { NONE: 0, L1: 1, L2: 2 } as const;
@@ -92,6 +98,16 @@ export class Tlb {
     this.#retag();
   }
 
+  /** Tag of non-global small pages in the current context, where the page number's bits 44:32 are clear. */
+  get contextTag(): number {
+    return this.#tag;
+  }
+
+  /** Whether all entries are non-global small pages, so that one look-up a level says everything. */
+  get isPlain(): boolean {
+    return this.#classes === 1 && !this.#globals;
+  }
+
   get lookups(): number {
     return this.l1Hits + this.l2Hits + this.misses;
   }
@@ -106,7 +122,7 @@ export class Tlb {
     const below = (hi & ADDRESS_HIGH) >>> 12;
     let at = l1.find(key, this.#tag | below);
     if (at < 0 && this.#globals) at = l1.find(key, this.#globalTag | below);
-    if (at >= 0 && allows(l1.entries[(at << ENTRY_SHIFT) + ENTRY.FLAGS]!, access, walker)) {
+    if (at >= 0 && allows(l1.entries[(at << SHIFT) | FLAGS]!, access, walker)) {
       this.l1Hits++;
       l1.use(at);
       this.#reach(l1, at, 0);
@@ -124,7 +140,7 @@ export class Tlb {
       const below = (pageClass << CLASS_SHIFT) | ((hi & ADDRESS_HIGH) >>> shift);
       const within = (lo >>> 12) & ((1 << (shift - 12)) - 1);
       const first = pageClass === 0 ? -1 : this.#findIn(this.l1, key, below);
-      if (first >= 0 && allows(this.l1.entries[(first << ENTRY_SHIFT) + ENTRY.FLAGS]!, access, walker)) {
+      if (first >= 0 && allows(this.l1.entries[(first << SHIFT) | FLAGS]!, access, walker)) {
         this.l1Hits++;
         this.l1.use(first);
         this.#reach(this.l1, first, within);
@@ -134,12 +150,12 @@ export class Tlb {
       if (l2 === null) continue;
       const second = this.#findIn(l2, key, below);
       if (second < 0) continue;
-      const entry = second << ENTRY_SHIFT;
-      const flags = l2.entries[entry + ENTRY.FLAGS]!;
+      const entry = second << SHIFT;
+      const flags = l2.entries[entry + FLAGS]!;
       if (!allows(flags, access, walker)) continue;
       this.l2Hits++;
       l2.use(second);
-      this.l1.put(key, l2.entries[entry + ENTRY.TAG]!, l2.entries[entry + ENTRY.FRAME]!, flags);
+      this.l1.put(key, l2.entries[entry + TAG]!, l2.entries[entry + FRAME]!, flags);
       this.#reach(l2, second, within);
       return HIT.L2;
     }
@@ -164,8 +180,8 @@ export class Tlb {
     const tag = (result.global !== 0 ? this.#globalTag : this.#tag) | below;
     const flags =
       result.rights |
-      (result.dirty !== 0 ? PTE.D : 0) |
-      (result.global !== 0 ? PTE.G : 0) |
+      (result.dirty !== 0 ? DIRTY : 0) |
+      (result.global !== 0 ? GLOBAL : 0) |
       (result.key << KEY_SHIFT) |
       (result.ownPageShift << PAGE_SHIFT_SHIFT) |
       (frame >= 2 ** 32 ? (frame / 2 ** 32) << FRAME_HIGH_SHIFT : 0);
@@ -175,6 +191,23 @@ export class Tlb {
     if (result.global !== 0) this.#globals = true;
     this.l1.put(key, tag, frame | 0, flags);
     if (this.l2 !== null) this.l2.put(key, tag, frame | 0, flags);
+  }
+
+  /**
+   * As `lookup`, in the second level alone, for a small page by number (bits 31:0) and tag. True for a hit, which also goes
+   * into the first level.
+   */
+  hitsSecond(page: number, tag: number, access: number, walker: Walker): boolean {
+    const { l2 } = this;
+    const at = l2 === null ? -1 : l2.find(page, tag);
+    if (l2 === null || at < 0) return false;
+    const flags = l2.entries[(at << SHIFT) | FLAGS]!;
+    if (!allows(flags, access, walker)) return false;
+    this.l2Hits++;
+    l2.use(at);
+    this.l1.put(page, tag, l2.entries[(at << SHIFT) | FRAME]!, flags);
+    this.#reach(l2, at, 0);
+    return true;
   }
 
   /** Everything, of every address space. */
@@ -237,13 +270,13 @@ export class Tlb {
     const address = pageOf(lo, hi);
     const { entries } = level;
     for (let at = 0; at < level.sets * level.ways; at++) {
-      const entry = at << ENTRY_SHIFT;
-      const tagOf = entries[entry + ENTRY.TAG]!;
+      const entry = at << SHIFT;
+      const tagOf = entries[entry + TAG]!;
       const context = (tagOf >>> GENERATION_SHIFT) << GENERATION_SHIFT;
       if (tagOf === 0 || (context !== tag && context !== otherTag)) continue;
       const shift = this.#shifts[(tagOf >>> CLASS_SHIFT) & 3]!;
       const page = ((entries[entry]! >>> 0) + (tagOf & PAGE_HIGH) * 2 ** 32) * 2 ** (shift - 12);
-      const size = 2 ** (((entries[entry + ENTRY.FLAGS]! >>> PAGE_SHIFT_SHIFT) & 0x1f) - 12);
+      const size = 2 ** (((entries[entry + FLAGS]! >>> PAGE_SHIFT_SHIFT) & 0x1f) - 12);
       if (Math.floor(page / size) === Math.floor(address / size)) level.drop(at);
     }
   }
@@ -274,8 +307,8 @@ export class Tlb {
 
   /** Sets `frame` from an entry; `within` is the number of the small page in a larger one. */
   #reach(level: TlbLevel, at: number, within: number): void {
-    const frame = level.entries[(at << ENTRY_SHIFT) + ENTRY.FRAME]!;
-    const high = level.entries[(at << ENTRY_SHIFT) + ENTRY.FLAGS]! >>> FRAME_HIGH_SHIFT;
+    const frame = level.entries[(at << SHIFT) | FRAME]!;
+    const high = level.entries[(at << SHIFT) | FLAGS]! >>> FRAME_HIGH_SHIFT;
     // Nearly every frame is a small integer, and stays one in this form.
     if (frame >= 0 && high === 0) this.frame = frame + within;
     else this.frame = (frame >>> 0) + high * 2 ** 32 + within;
@@ -291,9 +324,9 @@ const pageOf = (lo: number, hi: number): number => (keyOf(lo, hi, 12) >>> 0) + (
 /** Whether an entry with these flags serves the access without a walk. */
 function allows(flags: number, access: number, walker: Walker): boolean {
   // WRITE without D, or a rule against it: one test, as reads and writes alternate unpredictably.
-  const notDirty = access & ACCESS.WRITE & ~(flags >>> DIRTY_TO_WRITE);
-  if ((notDirty | walker.rules[ruleIndex(access, flags & RIGHTS.ALL)]!) !== 0) return false;
-  return walker.keysOn === 0 || walker.keyFault(access, flags & RIGHTS.ALL, (flags >>> KEY_SHIFT) & 0xf) === 0;
+  const notDirty = access & WRITE & ~(flags >>> DIRTY_TO_WRITE);
+  if ((notDirty | walker.rules[(access << 3) | (flags & ALL_RIGHTS)]!) !== 0) return false;
+  return walker.keysOn === 0 || walker.keyFault(access, flags & ALL_RIGHTS, (flags >>> KEY_SHIFT) & 0xf) === 0;
 }
 
 /** Moves PTE.D (bit 6) to where ACCESS.WRITE stands (bit 1). */

@@ -27,18 +27,22 @@ export class WalkControls {
   /** 1 while protection keys apply. */
   keysOn = 0;
   pkru = 0;
-  protected format = new TableFormat(pagingModes.none, plainFeatures, { nxe: false, marks: true, nested: false });
-  protected rootFrame = 0;
+  /** Masks of the tables' form. */
+  format = new TableFormat(pagingModes.none, plainFeatures, { nxe: false, marks: true, nested: false });
+  /** Frame of the root table. */
+  rootFrame = 0;
   /** First word of the root table within its page: PAE tables are 32 bytes. */
-  protected rootWord = 0;
-  protected pdptes: Int32Array | null = null;
-  protected wp = 1;
+  rootWord = 0;
+  /** PDPTEs in registers, null where a walk reads them from memory or there are none. */
+  pdptes: Int32Array | null = null;
+  /** 1 while supervisor writes need the write right. */
+  wp = 1;
   /** PTE.G while CR4.PGE is set, else 0. */
-  protected globalBit = 0;
+  globalBit = 0;
   /** ACCESS.FETCH where error codes tell fetches apart, else 0. */
-  protected reportFetch = 0;
+  reportFetch = 0;
   /** As nested tables: how reads of guest tables count. */
-  protected tableAccess: number = ACCESS.WRITE | ACCESS.USER;
+  tableAccess: number = ACCESS.WRITE | ACCESS.USER;
 
   /**
    * Whether PAE paging uses the PDPTEs in `registers.pdptes` or those in memory. Memory is right for guests under NPT

@@ -25,6 +25,9 @@
  * With nested tables (two-dimensional paging) every frame that the loop meets is a guest frame. The nested tables, walked
  * by the same loop, turn it into a host frame: once for each table and once for the result. With g guest and h nested
  * levels and small pages that is (g + 1)(h + 1) - 1 entries. A guest leaf is marked before its frame is translated.
+ *
+ * Four-level tables have straight walks beside the loop (src/sim/straight-walk.ts), which serve what succeeds; the loop
+ * is what they must agree with, and serves everything else.
  */
 import { CAUSE, ruleIndex } from './access-rules.ts';
 import { entryWord, eptRights, leafFrame, ordinaryRights, pageWithin, tableFrame } from './entries.ts';
@@ -32,6 +35,8 @@ import { PAGE_WORDS, type PhysicalMemory } from './memory.ts';
 import { ACCESS, PFEC, PTE, PTE_HIGH, RIGHTS } from './paging-bits.ts';
 import { pageShiftOf, reservedIndex } from './paging-modes.ts';
 import type { PagingStructureCaches } from './paging-structure-caches.ts';
+import { walkStraightNested } from './straight-nested-walk.ts';
+import { walkStraight } from './straight-walk.ts';
 import { WalkControls } from './walk-controls.ts';
 import { FAULT, STAGE, WalkResult } from './walk-result.ts';
 
@@ -63,12 +68,25 @@ export class Walker extends WalkControls {
    * marks entries accessed and dirty. Returns a FAULT; everything else is in `result`.
    */
   walk(lo: number, hi: number, access: number): number {
+    if (this.#walkStraight(lo, hi, access)) return FAULT.NONE;
+    return this.#descend(lo, hi, access, true);
+  }
+
+  /** As `walk`, by the loop alone: the reference for straight walks. */
+  walkByLoop(lo: number, hi: number, access: number): number {
     return this.#descend(lo, hi, access, true);
   }
 
   /** As `walk`, and leaves memory alone. */
   probe(lo: number, hi: number, access: number): number {
     return this.#descend(lo, hi, access, false);
+  }
+
+  #walkStraight(lo: number, hi: number, access: number): boolean {
+    const { format, nested } = this;
+    if (!format.straight || format.nested || !this.isCanonical(hi)) return false;
+    if (nested === null) return walkStraight(this, lo, hi, access);
+    return nested.format.straight && nested.caches === null && walkStraightNested(this, nested, lo, hi, access);
   }
 
   #descend(lo: number, hi: number, access: number, mark: boolean): number {
