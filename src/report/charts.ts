@@ -117,6 +117,7 @@ function walkCostSpec({ eras: told }: ReportModel, { sections }: WorkloadReport)
     order: sections.filter(({ eras }) => eras.length > 0).map(({ mmu }) => mmu.label),
     layer: [
       {
+        transform: [{ filter: 'datum.value > 0' }],
         mark: { type: 'bar', stroke: paper, strokeWidth: 1 },
         encoding: {
           y,

@@ -26,7 +26,7 @@ th,td{padding:.25rem .6rem;text-align:left;vertical-align:top;border-right:1px s
 th{position:sticky;top:0;background:var(--band);font-weight:600;z-index:1}
 td{max-width:34rem;min-width:3rem}
 td code,th code{overflow-wrap:normal}
-.n{text-align:right}
+.n,.f0 :is(td,th),.f1 :is(td,th):nth-child(n+2),.f2 :is(td,th):nth-child(n+3){text-align:right}
 .n,.s{white-space:nowrap}
 tbody tr:nth-child(even){background:var(--band)}
 details{margin:.6rem 0}

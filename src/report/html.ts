@@ -107,13 +107,23 @@ const inlineHtml = (markdown: string): string =>
     ? markdown
     : marked.parseInline(markdown, { async: false });
 
+/** Figures are most of a page, so a table of them says once from which column on its cells stand to the right. */
 function tableHtml(head: readonly string[], rows: readonly (readonly Cell[])[]): string {
   const numeric = numericColumns(head, rows);
-  const line = (cells: readonly Cell[]): string =>
-    cells.map((cell) => (typeof cell === 'number' ? `<td class=n>${cell}` : cellHtml(cell))).join('');
-  const titles = head.map((title, column) => `<th${numeric[column] ? ' class=n' : ''} scope=col>${inlineHtml(title)}`);
-  const body = rows.map((row) => `<tr>${line(row)}`).join('\n');
-  return `<div class="scroll"><table><thead><tr>${titles.join('')}</thead>\n<tbody>\n${body}\n</tbody></table></div>`;
+  const hasFigures = head.map((_, column) => rows.some((row) => typeof row[column] === 'number'));
+  const figuresFrom = hasFigures.lastIndexOf(false) + 1;
+  const oneRule = figuresFrom <= 2 && figuresFrom < head.length;
+  const cellOf = (cell: Cell, column: number): string => {
+    if (oneRule && column >= figuresFrom) return `<td>${typeof cell === 'number' ? cell : inlineHtml(cell)}`;
+    return typeof cell === 'number' ? `<td class=n>${cell}` : cellHtml(cell);
+  };
+  const titles = head.map((title, column) => {
+    const right = numeric[column] && !oneRule;
+    return `<th${right ? ' class=n' : ''} scope=col>${inlineHtml(title)}`;
+  });
+  const body = rows.map((row) => `<tr>${row.map(cellOf).join('')}`).join('\n');
+  const rule = oneRule ? ` class=f${figuresFrom}` : '';
+  return `<div class="scroll"><table${rule}><thead><tr>${titles.join('')}</thead>\n<tbody>\n${body}\n</tbody></table></div>`;
 }
 
 /** Short names and dates are not broken at their hyphens. */

@@ -87,6 +87,13 @@ it('a page without network or scripts', () => {
   expect(page).not.toMatch(/<(script|link|img|iframe|object|embed|form)\b|\ssrc=|url\(|@import/i);
 });
 
+it('every bundled workload under every era fits in a page that a mail could carry', () => {
+  const { status, stderr } = run('all', '-o', 'all');
+  expect([status, stderr]).toEqual([0, '']);
+  expect(statSync(join(base, 'all', 'index.html')).size).toBeLessThan(2_000_000);
+  expect(model('all').workloads.length).toBeGreaterThan(7);
+});
+
 it('a hostile file is text', () => {
   const evil = '</title><script>alert(1)</script><img src=x onerror=alert(2)>';
   writeFileSync(join(base, 'evil.ops'), `# ${evil}\nphase one\n`);
