@@ -259,10 +259,13 @@ export function handle_abnormal_pfn(vcpu: kvm_vcpu, fault: kvm_page_fault): bool
   return !kvm_vcpu_memslots(vcpu).memslots.isVisible(fault.gfn);
 }
 
-/** 01b31714bd90 mmu.c page_fault_can_be_fast */
+/**
+ * 01b31714bd90 mmu.c page_fault_can_be_fast: EPT alone is no reason any more, as it was in v5.18; a missing entry can only
+ * be one whose rights were parked when hardware has no accessed bit.
+ */
 function page_fault_can_be_fast(masks: spte_masks, fault: kvm_page_fault): boolean {
-  if (fault.rsvd || (fault.exec && fault.present)) return false;
-  return masks.shadow_acc_track_mask !== 0 || (fault.write && fault.present);
+  if (fault.rsvd) return false;
+  return fault.present ? fault.write : masks.shadow_accessed_mask === 0;
 }
 
 /** 01b31714bd90 mmu.c is_access_allowed, spte.h is_executable_pte */
