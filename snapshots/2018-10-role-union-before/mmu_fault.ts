@@ -18,6 +18,7 @@ import {
 import {
   drop_large_spte,
   drop_spte,
+  kvm_mmu_page_get_gfn,
   kvm_page_track_is_active,
   mmu_gfn_lpage_is_disallowed,
   rmap_add,
@@ -36,7 +37,6 @@ import {
   is_last_spte,
   is_shadow_present_pte,
   is_writable_pte,
-  KVM_PAGES_PER_HPAGE,
   keep_write,
   mark_spte_for_access_track,
   mmu_spte_update,
@@ -154,7 +154,7 @@ function direct_pte_prefetch_many(vcpu: kvm_vcpu, sp: number, from: number, to: 
   const page = kvm.page(sp);
   const pte_access = page_role.access(page, 'direct_pte_prefetch_many');
   const level = page_role.level(page, 'direct_pte_prefetch_many');
-  const gfn_of = (i: number): number => kvm.vm.pages.gfn[sp]! + i * KVM_PAGES_PER_HPAGE(level);
+  const gfn_of = (i: number): number => kvm_mmu_page_get_gfn(kvm, sp, i, 0);
   if (!kvm_vcpu_memslots(vcpu).memslots.isVisible(gfn_of(to - 1))) return false;
   for (let i = from; i < to; i++) {
     const gfn = gfn_of(i);

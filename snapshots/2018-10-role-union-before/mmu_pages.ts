@@ -40,6 +40,12 @@ import { KVM_REQ, type kvm, type kvm_vcpu } from './types.ts';
 const { level: LEVEL, cr4_pae: CR4_PAE, quadrant: QUADRANT, direct: DIRECT } = kvm_mmu_page_role.at;
 const { access: ACCESS, invalid: INVALID } = kvm_mmu_page_role.at;
 
+/** 36d9594dfbf2 mmu.c:1963 kvm_mmu_free_page. C asks whether there is a gfns[] to free, which is not kept here. */
+function kvm_mmu_free_page(kvm: kvm, sp: number): void {
+  page_role.direct(kvm.page(sp), 'kvm_mmu_free_page');
+  kvm.vm.pages.destroy(sp);
+}
+
 /** 36d9594dfbf2 mmu.c drop_parent_pte */
 export function drop_parent_pte(kvm: kvm, sp: number, sptep: number): void {
   kvm.vm.pages.unlinkParent(sp, sptep_to_sp(sptep), spte_index(sptep));
@@ -222,7 +228,7 @@ export function kvm_mmu_prepare_zap_page(kvm: kvm, sp: number, invalid_list: num
 export function kvm_mmu_commit_zap_page(kvm: kvm, invalid_list: number[]): void {
   if (invalid_list.length === 0) return;
   kvm_flush_remote_tlbs(kvm);
-  for (const sp of invalid_list) kvm.vm.pages.destroy(sp);
+  for (const sp of invalid_list) kvm_mmu_free_page(kvm, sp);
   invalid_list.length = 0;
 }
 

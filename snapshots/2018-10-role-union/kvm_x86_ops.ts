@@ -7,7 +7,6 @@
  */
 import { CR0, CR4, EFER } from '../../src/sim/registers.ts';
 import { kvm_mmu_reset_context } from './mmu_roots.ts';
-import { shadow_root_level } from './role.ts';
 import { PT32E_ROOT_LEVEL, PT64_ROOT_4LEVEL, PT64_ROOT_5LEVEL } from './spte.ts';
 import { INVALID_PAGE, type kvm_vcpu } from './types.ts';
 
@@ -40,7 +39,8 @@ export const kvm_mmu_load_cr3 = (vcpu: kvm_vcpu): void => {
   if (mmu.root_hpa === INVALID_PAGE) return;
   vcpu.log.note('set_cr3');
   vcpu.kvm.vm.counters.load_pgd++;
-  const level = shadow_root_level(mmu, 'kvm_mmu_load_cr3');
+  // How deep hardware walks is the vendor's own knowledge, so it is no read of the MMU code.
+  const level = mmu.shadow_root_level;
   const is_pae_root = level < PT64_ROOT_4LEVEL && mmu.pae_root !== null;
   vcpu.cpu.loadRoot(mmu.root_hpa, is_pae_root ? PT32E_ROOT_LEVEL : level);
 };
