@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { eraRecord } from '../facts/index.ts';
 import { resolvePorts } from '../replay/ports.ts';
 import type { ReplayResult } from '../replay/record.ts';
 import { replay } from '../replay/run.ts';
@@ -41,7 +42,8 @@ function render(
   format: (typeof formats)[number],
   args: Readonly<Record<string, unknown>>,
 ): string {
-  const view = { explain: args.explain === true, phases: args.phases === true };
+  const proposed = results.map(({ era }) => era).filter((id) => eraRecord(id).status === 'proposed');
+  const view = { explain: args.explain === true, phases: args.phases === true, proposed };
   switch (format) {
     case 'json':
       return replayJson(results);

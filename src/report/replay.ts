@@ -3,6 +3,7 @@ import { figuresOf } from '../replay/figures.ts';
 import { type EntryState, isAvailable, type ReplayRecord, type ReplayResult } from '../replay/record.ts';
 import { roleHex } from '../replay/report-roles.ts';
 import { type Block, code, escaped, heading, list, table, text } from './document.ts';
+import type { Cell } from './table.ts';
 
 /** What to show beside the totals. */
 export interface ReplayView {
@@ -10,6 +11,8 @@ export interface ReplayView {
   readonly explain: boolean;
   /** Every counter of every phase. */
   readonly phases: boolean;
+  /** Eras among the results that no kernel ever was. */
+  readonly proposed: readonly string[];
 }
 
 /** A replay under several eras as a document: totals, phases, roles in force, reloads, and what could not be shown. */
@@ -19,10 +22,13 @@ export function replayDocument(results: readonly ReplayResult[], view: ReplayVie
   const records = results.filter(isAvailable);
   return [
     heading(1, `${escaped(first.workload)} (${first.mode})`),
+    ...proposedBlocks(view.proposed),
     ...totalsBlocks(records),
     ...phaseBlocks(records, view.phases),
     ...roleBlocks(records),
     ...reloadBlocks(records, view.explain),
+    ...(view.explain ? effectBlocks(records) : []),
+    ...exceptionBlocks(records),
     ...remarkBlocks(results),
   ];
 }
@@ -122,6 +128,61 @@ const phaseCounts = (perPhase: Readonly<Record<string, number>>): string =>
   Object.entries(perPhase)
     .map(([phase, count]) => `${escaped(phase)} ${count}`)
     .join(', ');
+
+const proposedBlocks = (proposed: readonly string[]): Block[] =>
+  proposed.length === 0
+    ? []
+    : [text(`${proposed.join(', ')}: proposed on the list, never merged; no kernel ever behaved like this.`)];
+
+/** What each register write led to: the answer to "why was the root kept here?" as well. */
+function effectBlocks(records: readonly ReplayRecord[]): Block[] {
+  const rows = mergeEras(records, ({ writeEffects }) =>
+    writeEffects.map(({ write, calls, count }) => [
+      write,
+      calls === null ? 'did not leave the guest' : calls.length === 0 ? 'nothing' : calls.join(' > '),
+      count,
+    ]),
+  );
+  if (rows.length === 0) return [];
+  return [
+    heading(2, 'Register writes and what they led to'),
+    table(['eras', 'write', 'until the next entry', 'times'], rows),
+  ];
+}
+
+function exceptionBlocks(records: readonly ReplayRecord[]): Block[] {
+  const rows = mergeEras(records, ({ guestFaults }) =>
+    guestFaults.map(({ phase, vector, errorCode, address, count }) => [
+      escaped(phase),
+      exceptionNames[vector] ?? `vector ${vector}`,
+      `0x${errorCode.toString(16)}`,
+      `0x${address.toString(16)}`,
+      count,
+    ]),
+  );
+  if (rows.length === 0) return [];
+  return [
+    heading(2, 'Exceptions the guest saw'),
+    table(['eras', 'phase', 'exception', 'error code', 'address', 'times'], rows),
+  ];
+}
+
+const exceptionNames: Readonly<Record<number, string>> = { 6: '#UD', 13: '#GP', 14: '#PF' };
+
+/** Rows of every era, a row that several share once with all their names. */
+function mergeEras(records: readonly ReplayRecord[], rowsOf: (record: ReplayRecord) => Cell[][]): Cell[][] {
+  const merged = new Map<string, { eras: string[]; row: Cell[] }>();
+  for (const record of records) {
+    for (const row of rowsOf(record)) {
+      const key = row.join(' ');
+      const known = merged.get(key);
+      if (known) known.eras.push(record.era);
+      else merged.set(key, { eras: [record.era], row });
+    }
+  }
+  const all = records.length > 1 ? records.length : 0;
+  return [...merged.values()].map(({ eras, row }) => [eras.length === all ? 'all' : eras.join(', '), ...row]);
+}
 
 /** Everything that was not replayed as written: said in every format, never dropped. */
 function remarkBlocks(results: readonly ReplayResult[]): Block[] {
