@@ -60,6 +60,8 @@ export interface EraVm {
   createVcpu(registers: Registers, cpu: Cpu): EraVcpu;
   /** The host deletes or moves the memory slot (all mappings go). */
   memslotsChanged(): void;
+  /** User space says where three pages for a task state segment are (KVM_SET_TSS_ADDR), as a guest-physical address. */
+  setTssAddress?(address: number): void;
   /** The VM goes: every vCPU lets go of its roots, then every page. Absent: the port does not follow a VM to its end. */
   destroy?(): void;
 }
@@ -74,6 +76,11 @@ export interface EraVcpu {
   enter(): 'entered' | 'shutdown';
   /** Whether this write leaves the guest (vendor, intercepts, guest-owned bits). */
   intercepts(register: 'cr0' | 'cr3' | 'cr4' | 'efer', value: number): boolean;
+  /**
+   * How the guest's code runs now: by the CPU as it is; in virtual-8086 mode, where real mode cannot be entered; or by the
+   * emulator, where the CPU could not be entered with such a state. Absent: always by the CPU.
+   */
+  execution?(): 'native' | 'vm86' | 'emulated';
   /** Whether INVLPG and INVPCID leave the guest. */
   interceptsInvalidation(): boolean;
   /** Whether a #PF with this error code leaves the guest under shadow paging. Absent: every one does. */

@@ -134,6 +134,15 @@ class Vcpu implements EraVcpu {
     return this.#tdp ? KVM_POSSIBLE_CR0_GUEST_BITS : KVM_POSSIBLE_CR0_GUEST_BITS & ~CR0.WP;
   }
 
+  /**
+   * v6.1.192 vmx/vmx.c enter_rmode, rmode_segment_valid: without EPT there is no unrestricted guest. Real mode runs as
+   * virtual-8086 mode while its segments look like real mode's; those of SMM do not, so its handler is emulated.
+   */
+  execution(): 'native' | 'vm86' | 'emulated' {
+    if (!this.#vmx || this.#tdp || (this.registers.cr0 & CR0.PE) !== 0) return 'native';
+    return this.#vcpu.is_smm ? 'emulated' : 'vm86';
+  }
+
   interceptsInvalidation(): boolean {
     return !this.#tdp;
   }
@@ -245,6 +254,12 @@ function create_vcpu(owner: kvm, registers: Registers, cpu: Cpu): kvm_vcpu {
   return vcpu;
 }
 
+/** v6.1.192 vmx/vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces. SVM has no use for them. */
+function set_tss_addr({ vm }: kvm, address: number): void {
+  if (vm.host.vendor !== 'vmx') return;
+  for (const { memslots } of vm.addressSpaces) memslots.addPrivate(Math.floor(address / 4096), 3);
+}
+
 /**
  * v6.1.192 virt/kvm/kvm_main.c kvm_destroy_vm: the memory goes first (kvm_arch_flush_shadow_all), then every vCPU lets go
  * of its roots (kvm_arch_destroy_vm, and once more kvm_mmu_destroy), then the TDP MMU does.
@@ -270,6 +285,7 @@ function create(vm: Vm): EraVm {
   return {
     createVcpu: (registers, cpu) => new Vcpu(create_vcpu(owner, registers, cpu)),
     memslotsChanged: () => memslots_changed(owner),
+    setTssAddress: (address) => set_tss_addr(owner, address),
     destroy: () => destroy_vm(owner),
   };
 }

@@ -256,13 +256,16 @@ function direct_map(vcpu: kvm_vcpu, fault: kvm_page_fault): number {
 
 /** v6.1.192 mmu.c handle_abnormal_pfn: a frame outside RAM is a device to emulate. */
 export function handle_abnormal_pfn(vcpu: kvm_vcpu, fault: kvm_page_fault): boolean {
-  return !kvm_vcpu_memslots(vcpu).memslots.isVisible(fault.gfn);
+  return !kvm_vcpu_memslots(vcpu).memslots.isBacked(fault.gfn);
 }
 
-/** v6.1.192 mmu.c page_fault_can_be_fast */
+/**
+ * v6.1.192 mmu.c page_fault_can_be_fast: an entry that is not present can be one whose rights were parked only where there
+ * are no accessed bits (5c64aba517d5, v5.19).
+ */
 function page_fault_can_be_fast(masks: spte_masks, fault: kvm_page_fault): boolean {
-  if (fault.rsvd || (fault.exec && fault.present)) return false;
-  return masks.shadow_acc_track_mask !== 0 || (fault.write && fault.present);
+  if (fault.rsvd) return false;
+  return fault.present ? fault.write : masks.shadow_accessed_mask === 0;
 }
 
 /** v6.1.192 mmu.c is_access_allowed, spte.h is_executable_pte */

@@ -108,6 +108,8 @@ function hostOf({ mode, runInfo, release }: Recording): HostOptions {
     implementation: shadow ? 'legacy' : implementationOf(variant, runInfo.parameters.get('kvm.tdp_mmu')),
     vendor: intel ? 'vmx' : 'svm',
     cpuid: runInfo.cpuid,
+    // Recordings on anything but QEMU's software CPU say so.
+    emulator: runInfo.parameters.get('emulator')?.startsWith('Bochs') ? 'bochs' : 'tcg',
   };
 }
 

@@ -83,6 +83,8 @@ export class Executor {
     this.#fetch(vcpu, codeAddress);
     const last = codeAddress + Math.max(codeBytes, 1) - 1;
     if (Math.floor(last / 4096) !== Math.floor(codeAddress / 4096)) this.#fetch(vcpu, last);
+    // In virtual-8086 mode LGDT and MOV to CR0 fault, and are KVM's to execute: what they read is no access of the CPU.
+    if (step.kind === 'cr0' && vcpu.kernel.execution?.() === 'vm86') return;
     this.#touch(vcpu, touches);
   }
 
@@ -144,6 +146,7 @@ export class Executor {
         vcpu.cpu.registersChanged();
         break;
       case 'phase':
+        guest.portAccess(vcpu, PHASE_PORT);
         recorder.exit('io');
         recorder.beginPhase(step.name);
         guest.enter(vcpu);
@@ -187,8 +190,9 @@ export class Executor {
     const register = step.kind;
     const write = describeWrite(register, cpu.registers[register], value);
     if (!kernel.intercepts(register, value)) {
-      writeNatively(cpu, register, value, noflush);
-      recorder.writeEffect(write, null);
+      const result = writeNatively(cpu, register, value, noflush);
+      recorder.writeEffect(write, result === 'gp' ? ['#GP'] : null);
+      if (result === 'gp') guest.deliver(vcpu, 13, 0, 0);
       return;
     }
     recorder.exit(`write ${register}`);
@@ -255,6 +259,7 @@ export class Executor {
   /** OUT to port 0x511, the SMI, its handler, RSM. */
   #smi(vcpu: MachineVcpu, step: StepOf<'smi'>): void {
     const { guest, recorder, machine, program } = this.#x;
+    guest.portAccess(vcpu, SMI_PORT);
     recorder.exit('io');
     if (!this.#supports('smm', step) || !vcpu.kernel.smi || !vcpu.kernel.rsm) {
       guest.enter(vcpu);
@@ -265,6 +270,7 @@ export class Executor {
     const { smm } = program;
     this.#fetch(vcpu, smm.codeAddress);
     this.#touch(vcpu, smm.saves);
+    guest.portAccess(vcpu, PHASE_PORT);
     recorder.exit('io');
     if (smm.phaseName !== undefined) recorder.beginPhase(smm.phaseName);
     guest.enter(vcpu);
@@ -344,6 +350,10 @@ export class Executor {
 }
 
 type RegisterStep = StepOf<'cr0' | 'cr3' | 'cr4' | 'efer'>;
+
+/** Ports of the monitor: a phase marker, a request for an SMI. */
+const PHASE_PORT = 0x510;
+const SMI_PORT = 0x511;
 
 const WRMSR_BYTES = 2;
 const SVM_BYTES = 3;

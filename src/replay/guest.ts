@@ -2,11 +2,11 @@
 import type { FaultOutcome } from '../era.ts';
 import { OUTCOME } from '../sim/guest-cpu.ts';
 import type { ExitInformation } from '../sim/host.ts';
-import { ACCESS } from '../sim/paging-bits.ts';
+import { ACCESS, EPT_VIOLATION, PFEC } from '../sim/paging-bits.ts';
 import type { Handlers, Touch } from '../workload/program.ts';
 import { faultTouches } from '../workload/touches.ts';
 import { type U64, u64Of } from '../workload/u64.ts';
-import type { Machine, MachineVcpu } from './machine.ts';
+import { type Machine, type MachineVcpu, TSS_ADDRESS } from './machine.ts';
 import type { Recorder } from './recorder.ts';
 
 /** The guest cannot go on: a triple fault, or a fault that KVM answers the same way for ever. */
@@ -95,7 +95,18 @@ export class Guest {
 
   /** One access at the current privilege level. False when the guest faulted; its handler has run then. */
   access(vcpu: MachineVcpu, address: U64, kind: Kind, store: Store = dataByte): boolean {
-    return this.#access(vcpu, address, { kind, user: vcpu.cpu.registers.cpl === 3, store, event: null });
+    const mode = vcpu.kernel.execution?.() ?? 'native';
+    const user = vcpu.cpu.registers.cpl === 3 || mode === 'vm86';
+    const access: Access = { kind, user, store, event: null };
+    return mode === 'emulated' ? this.#execute(vcpu, address, access) : this.#access(vcpu, address, access);
+  }
+
+  /** OUT in virtual-8086 mode: the CPU looks up the port in the I/O bitmap of the task state segment. SDM vol. 3A 20.3.3. */
+  portAccess(vcpu: MachineVcpu, port: number): void {
+    if (vcpu.kernel.execution?.() !== 'vm86') return;
+    for (const offset of [IO_MAP_BASE, 0x68 + Math.floor(port / 8)]) {
+      this.#access(vcpu, u64Of(TSS_ADDRESS + offset), { kind: 'r', user: false, store: dataByte, event: null });
+    }
   }
 
   #access(vcpu: MachineVcpu, address: U64, access: Access): boolean {
@@ -107,7 +118,7 @@ export class Guest {
           if (kind === 'w') this.#write(vcpu.cpu.frame * 4096 + (address.lo & 0xfff), store);
           return true;
         case OUTCOME.GUEST_FAULT:
-          this.deliver(vcpu, 14, vcpu.cpu.exitCode, vcpu.cpu.exitAddress);
+          this.deliver(vcpu, 14, this.#guestFaultCode(vcpu.cpu.exitCode), vcpu.cpu.exitAddress);
           return false;
         case OUTCOME.NONCANONICAL:
           this.deliver(vcpu, 13, 0, 0);
@@ -131,6 +142,18 @@ export class Guest {
     throw new GuestStopped(
       `KVM answers the fault at 0x${vcpu.cpu.exitAddress.toString(16)} (code 0x${vcpu.cpu.exitCode.toString(16)}) without curing it`,
     );
+  }
+
+  #guestFaultCode(code: number): number {
+    return this.#exits.errata?.reservedIsNotPresent && (code & PFEC.RSVD) !== 0 ? code & ~PFEC.P : code;
+  }
+
+  #exitCode(code: number): number {
+    const { errata } = this.#exits;
+    const { tdp } = this.#machine.vm.host;
+    if (tdp !== 'ept' || !errata?.tableReadIsWrite) return code;
+    const tableWrite = (code & EPT_VIOLATION.WRITE) !== 0 && (code & EPT_VIOLATION.FINAL) === 0;
+    return tableWrite ? code & ~EPT_VIOLATION.READ : code;
   }
 
   /** An exception: the guest logs it and goes on behind the faulting op. */
@@ -188,7 +211,8 @@ export class Guest {
   }
 
   #faultExit(vcpu: MachineVcpu, duringDelivery: boolean): FaultOutcome {
-    const { exitAddress, exitCode } = vcpu.cpu;
+    const { exitAddress } = vcpu.cpu;
+    const exitCode = this.#exitCode(vcpu.cpu.exitCode);
     const { vm } = this.#machine;
     vm.counters.page_faults++;
     vm.faultsByError.add(exitCode);
@@ -199,18 +223,24 @@ export class Guest {
   }
 
   /** KVM executes the access itself: software translation, then the access, told to the shadow pages when it is a write. */
-  #emulate(vcpu: MachineVcpu, address: U64, { kind, user, store }: Access): boolean {
+  #emulate(vcpu: MachineVcpu, address: U64, access: Access): boolean {
     const { kernel } = vcpu;
     this.#machine.vm.counters.emulations++;
+    const done = this.#execute(vcpu, address, access);
+    this.enter(vcpu);
+    if (done) return true;
+    this.deliver(vcpu, 14, kernel.injected.errorCode, kernel.injected.address);
+    return false;
+  }
+
+  /** One access by the emulator. False when the guest's tables refuse it. */
+  #execute({ kernel }: MachineVcpu, address: U64, { kind, user, store }: Access): boolean {
     const gpa = kernel.translate(address.hi * 2 ** 32 + (address.lo >>> 0), emulated[kind], user);
     if (gpa >= 0 && kind === 'w') {
       this.#write(gpa, store, true);
       kernel.guestWrote(gpa, store.bytes);
     }
-    this.enter(vcpu);
-    if (gpa >= 0) return true;
-    this.deliver(vcpu, 14, kernel.injected.errorCode, kernel.injected.address);
-    return false;
+    return gpa >= 0;
   }
 
   /** Stores where it can matter: memory that has never held a paging structure reads as zero whatever is written. */
@@ -226,6 +256,9 @@ export class Guest {
     else throw new Error(`a store of 8 bytes at 0x${gpa.toString(16)} is not aligned`);
   }
 }
+
+/** Offset of the I/O map base in a task state segment. SDM vol. 3A 8.2.1. */
+const IO_MAP_BASE = 0x66;
 
 const accessBits = { r: ACCESS.READ, w: ACCESS.WRITE, x: ACCESS.FETCH } as const;
 const emulated = { r: 'read', w: 'write', x: 'fetch' } as const;

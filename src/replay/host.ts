@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Era, MmuImplementation, MmuKind, Mode } from '../era.ts';
-import type { ExitInformation, GuestCpuid, Host } from '../sim/host.ts';
+import type { Errata, ExitInformation, GuestCpuid, Host } from '../sim/host.ts';
 
 /** What a user may choose about the host; everything else follows. */
 export interface HostOptions {
@@ -9,6 +9,8 @@ export interface HostOptions {
   readonly implementation: MmuImplementation | null;
   /** Vendor under shadow paging; nested paging is AMD's and EPT is Intel's. */
   readonly vendor: Host['vendor'];
+  /** Emulator below the host, whose deviations from the architecture are to be had; null or absent: a real CPU. */
+  readonly emulator?: 'tcg' | 'bochs' | null;
   /** Replaces single CPUID facts. */
   readonly cpuid?: Partial<GuestCpuid>;
 }
@@ -55,6 +57,11 @@ const exitsOf: Readonly<Record<Host['vendor'], ExitInformation>> = {
   vmx: { decodeAssists: true, nextRip: true, splitUpdates: false },
 };
 
+const errataOf: Readonly<Record<NonNullable<HostOptions['emulator']>, Errata>> = {
+  tcg: { reservedIsNotPresent: true, tableReadIsWrite: false },
+  bochs: { reservedIsNotPresent: false, tableReadIsWrite: true },
+};
+
 /** The host for an era, or why the era has no such mode. */
 export function hostFor(era: Era, options: HostOptions): Host | Unavailable {
   const mode = modeFor(era, options);
@@ -81,7 +88,7 @@ export function hostFor(era: Era, options: HostOptions): Host | Unavailable {
     encryptionValue: zero,
     flushOnReuse: false,
     cpuid,
-    exits: exitsOf[vendor],
+    exits: { ...exitsOf[vendor], ...(options.emulator ? { errata: errataOf[options.emulator] } : {}) },
   };
 }
 

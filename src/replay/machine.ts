@@ -11,6 +11,9 @@ import type { ReplayObserver } from './observe.ts';
 /** CR0 of a CPU after reset: CD, NW, ET. SDM vol. 3A table 10-1. */
 const RESET_CR0 = 0x60000010;
 
+/** Where the monitor puts the task state segment of virtual-8086 mode. */
+export const TSS_ADDRESS = 0xfffbd000;
+
 /** Shadow pages before reclaim: KVM gives 2 % of the guest's pages, and 64 at least (KVM_PERMILLE_MMU_PAGES, KVM_MIN_ALLOC_MMU_PAGES). */
 const pageLimitFor = (guestFrames: number): number => Math.max(64, Math.floor((guestFrames * 20) / 1000));
 
@@ -52,6 +55,7 @@ export function buildMachine(era: Era, host: Host, image: GuestImage, options: M
   const { observer } = options;
   if (observer) vm.log.onCall = (name, caller) => observer.call(name, caller);
   const eraVm = era.create(vm);
+  eraVm.setTssAddress?.(TSS_ADDRESS);
   const vcpus = Array.from({ length: options.vcpus }, () => {
     const cpu = new GuestCpu(host, memory);
     cpu.registers.cr0 = RESET_CR0;

@@ -43,8 +43,9 @@ export function writeThrough(
 }
 
 /** A register write that stays in the guest: hardware takes it over and flushes what the architecture says. */
-export function writeNatively(cpu: GuestCpu, register: Register, value: number, noflush: boolean): void {
+export function writeNatively(cpu: GuestCpu, register: Register, value: number, noflush: boolean): WriteResult {
   const { registers } = cpu;
+  if (register === 'cr3' && !cpu.pdptesReload(value)) return 'gp';
   const changed = registers[register] ^ value;
   registers[register] = value;
   // EFER.LMA follows CR0.PG while EFER.LME is set. SDM vol. 3A 10.8.5.
@@ -56,4 +57,5 @@ export function writeNatively(cpu: GuestCpu, register: Register, value: number, 
   if (register === 'cr3') cpu.cr3Written(noflush);
   // SDM vol. 3A 4.10.4.1: a change of CR4.PGE drops all translations, global ones too.
   if (register === 'cr4' && (changed & CR4.PGE) !== 0) cpu.flushGuest();
+  return 'done';
 }

@@ -3,7 +3,7 @@ import type { Cpu } from './cpu.ts';
 import type { Host } from './host.ts';
 import { addressOf, type PhysicalMemory } from './memory.ts';
 import { eptViolationQualification, npfExitInfoHigh } from './nested-walk.ts';
-import { type PagingFeatures, pagingModes } from './paging-modes.ts';
+import { type PagingFeatures, pagingModeOf, pagingModes } from './paging-modes.ts';
 import { CR0, CR3_PCID, CR4, EFER, loadPdptes, Registers } from './registers.ts';
 import { commonTlb, Tlb, type TlbShape } from './tlb.ts';
 import { Translator } from './translator.ts';
@@ -67,6 +67,8 @@ export class GuestCpu implements Cpu {
     this.#hostFeatures = { maxPhyAddr: 51, gbPages: true, amd: false, executeOnly: true };
     this.#nested = host.tdp === 'none' ? null : new Walker(memory);
     this.#walker = new Walker(memory, this.#nested);
+    // Under EPT a CPU keeps PDPTEs as without it (SDM vol. 3C 29.3.1); under NPT it reads them with every walk.
+    if (host.tdp === 'ept') this.#walker.pdptesInRegisters = true;
     this.tlb = new Tlb(tlbShape);
     this.#translator = new Translator(this.tlb, this.#walker);
   }
@@ -101,6 +103,17 @@ export class GuestCpu implements Cpu {
     const longMode = (hardware.efer & EFER.LME) !== 0 && (hardware.cr0 & CR0.PG) !== 0;
     hardware.efer = longMode ? hardware.efer | EFER.LMA : hardware.efer & ~EFER.LMA;
     this.#walker.load(hardware, this.#features);
+  }
+
+  /** MOV to CR3 under PAE paging without an exit loads the PDPTEs, where the CPU keeps them. False: #GP. */
+  pdptesReload(cr3: number): boolean {
+    const { registers } = this;
+    if (!this.#walker.pdptesInRegisters || pagingModeOf(registers) !== pagingModes.pae) return true;
+    const before = registers.cr3;
+    registers.cr3 = cr3;
+    const done = loadPdptes(this.#memory, registers, this.#host.cpuid.maxPhyAddr);
+    if (!done) registers.cr3 = before;
+    return done;
   }
 
   /** What hardware flushes when the guest itself writes CR3 (no exit). SDM vol. 3A 4.10.4.1. */

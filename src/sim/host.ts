@@ -45,6 +45,16 @@ export interface ExitInformation {
   readonly nextRip: boolean;
   /** An instruction that reads and writes memory reads first and writes then, instead of asking for both at once. */
   readonly splitUpdates: boolean;
+  /** How an emulated CPU differs from the architecture. Absent: not at all. */
+  readonly errata?: Errata;
+}
+
+/** Deviations of CPU emulators that KVM has been recorded on. */
+export interface Errata {
+  /** A reserved bit in a guest table gives a #PF with P=0 (QEMU's TCG; SDM vol. 3A 4.7 wants P=1). */
+  readonly reservedIsNotPresent: boolean;
+  /** A read of a guest table that counts as a write is reported as a write alone (Bochs; SDM vol. 3C table 28-7 wants both). */
+  readonly tableReadIsWrite: boolean;
 }
 
 /** The CPUID facts that the role code or the guest's walks depend on. */

@@ -9,6 +9,8 @@ import { firstFrame } from './rmap.ts';
 export class Memslots {
   /** Frames of RAM: gfn is visible when below. */
   readonly frames: number;
+  /** Slots of KVM's own, which the guest is not told of: first frame and number. */
+  readonly #private: { readonly first: number; readonly frames: number }[] = [];
   readonly #noLarge = new FrameMap();
   readonly #tracked = new FrameMap();
 
@@ -18,6 +20,16 @@ export class Memslots {
 
   isVisible(gfn: number): boolean {
     return gfn >= 0 && gfn < this.frames;
+  }
+
+  /** A slot of KVM's own. */
+  addPrivate(first: number, frames: number): void {
+    this.#private.push({ first, frames });
+  }
+
+  /** Whether there is memory behind a frame at all, visible or KVM's own. */
+  isBacked(gfn: number): boolean {
+    return this.isVisible(gfn) || this.#private.some(({ first, frames }) => gfn >= first && gfn < first + frames);
   }
 
   /** Adds (1) or takes back (-1) a reason against large mappings of the frame, at levels 2 and 3. */
