@@ -38,6 +38,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     describe: 'run vectors from real kernel code and hardware walks against the port or walker they name',
     load: async () => (await import('./conform.ts')).conformCommand,
   },
+  parity: {
+    describe: 'replay recorded runs of real kernels and compare field by field',
+    load: async () => (await import('./parity.ts')).parityCommand,
+  },
   walk: {
     describe: 'hardware page walks: JSON records in, what came of each out',
     load: async () => (await import('./walk.ts')).walkCommand,

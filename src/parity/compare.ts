@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Era } from '../era.ts';
 import { get, type Layout } from '../role/layout.ts';
-import { type FieldValue, fields, type Group, groups, type Replayed } from './fields.ts';
+import { type FieldValue, fields, type Group, type Replayed } from './fields.ts';
 import type { ObservedEntry, ObservedFault } from './observer.ts';
 import type { Recording, TruthEntry } from './recording.ts';
 
@@ -188,16 +188,4 @@ function compareFaults(
   const theirs = recorded.map(({ vector, error, cr2, phase }) => text(vector, error, cr2, phase));
   const ours = run.map((fault) => text(fault.vector, fault.errorCode, `0x${fault.address.toString(16)}`, fault.phase));
   judge(result, { field: 'faults', phase: TOTAL }, firstDifference(theirs, ours));
-}
-
-/** Adds up results, e.g. of all runs of a kernel. */
-export function addUp(results: readonly GroupResults[]): Record<Group, { exact: number; compared: number }> {
-  const sums = { A: { exact: 0, compared: 0 }, B: { exact: 0, compared: 0 }, C: { exact: 0, compared: 0 } };
-  for (const result of results) {
-    for (const group of groups) {
-      sums[group].exact += result[group].exact;
-      sums[group].compared += result[group].compared;
-    }
-  }
-  return sums;
 }
