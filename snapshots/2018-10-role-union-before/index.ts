@@ -12,6 +12,7 @@ import { intercepts, run } from './kvm_x86_ops.ts';
 import { kvm_mmu_page_fault, PFERR_FETCH_MASK, PFERR_USER_MASK, PFERR_WRITE_MASK } from './mmu_fault.ts';
 import { get_cr3, gva_to_gpa, inject_page_fault, UNMAPPED_GVA } from './mmu_handlers.ts';
 import { kvm_mmu_invalidate_zap_all_pages } from './mmu_pages.ts';
+import { kvm_mmu_unload } from './mmu_roots.ts';
 import { kvm_mmu_invlpg, kvm_mmu_pte_write } from './mmu_write.ts';
 import { nested_svm_vmexit, nested_svm_vmrun } from './nested_svm.ts';
 import { nested_vmx_run, nested_vmx_vmexit } from './nested_vmx.ts';
@@ -21,6 +22,7 @@ import { roleText } from './trace.ts';
 import { INVALID_PAGE, kvm, type kvm_vcpu, RET_PF_EMULATE } from './types.ts';
 import { vectors } from './vectors.ts';
 import {
+  __set_sregs,
   create_vcpu,
   handle_invpcid,
   kvm_inject_gp,
@@ -28,6 +30,7 @@ import {
   kvm_set_cr3,
   kvm_set_cr4,
   kvm_set_efer,
+  kvm_update_cpuid,
   vcpu_enter_guest,
 } from './x86.ts';
 import { kvm_inject_page_fault } from './x86_pdptr.ts';
@@ -74,6 +77,16 @@ class PortVm implements EraVm {
   memslotsChanged(): void {
     kvm_mmu_invalidate_zap_all_pages(this.#kvm);
   }
+
+  /**
+   * v4.20 virt/kvm/kvm_main.c kvm_destroy_vm: the memory goes first (kvm_arch_flush_shadow_all), then every vCPU lets go of
+   * its roots (kvm_unload_vcpu_mmu, and once more kvm_mmu_destroy).
+   */
+  destroy(): void {
+    kvm_mmu_invalidate_zap_all_pages(this.#kvm);
+    for (const vcpu of this.#kvm.vcpus) kvm_mmu_unload(vcpu);
+    for (const vcpu of this.#kvm.vcpus) kvm_mmu_unload(vcpu);
+  }
 }
 
 /** Accesses of an EPT violation as error-code bits, and the bits of the entries used. v4.20 vmx.c handle_ept_violation */
@@ -112,6 +125,25 @@ class PortVcpu implements EraVcpu {
 
   intercepts(register: 'cr0' | 'cr3' | 'cr4' | 'efer', value: number): boolean {
     return intercepts(this.#vcpu, register, value);
+  }
+
+  /** v4.20 x86.c kvm_vcpu_ioctl_set_cpuid2 */
+  setCpuid(): void {
+    this.#vcpu.log.because('kvm_vcpu_ioctl_set_cpuid2', '');
+    kvm_update_cpuid(this.#vcpu);
+  }
+
+  setSregs(): void {
+    __set_sregs(this.#vcpu);
+  }
+
+  /**
+   * v4.20 vmx.c enter_rmode, rmode_segment_valid: without unrestricted guest real mode runs as virtual-8086 mode while its
+   * segments look like real mode's; those of SMM do not, so its handler is emulated.
+   */
+  execution(): 'native' | 'vm86' | 'emulated' {
+    if (!this.#vcpu.vm86_active) return 'native';
+    return is_smm(this.#vcpu) ? 'emulated' : 'vm86';
   }
 
   interceptsInvalidation(): boolean {

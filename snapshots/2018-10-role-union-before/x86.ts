@@ -261,6 +261,17 @@ export function vcpu_enter_guest(vcpu: kvm_vcpu): 'entered' | 'shutdown' {
   }
 }
 
+/**
+ * v4.20 x86.c __set_sregs with the values that the registers have: only PAE paging makes it reset the context, for its
+ * PDPTEs are read again.
+ */
+export function __set_sregs(vcpu: kvm_vcpu): void {
+  if (is_long_mode(vcpu) || !is_pae(vcpu) || !is_paging(vcpu)) return;
+  load_pdptrs(vcpu, vcpu.walk_mmu, vcpu.registers.cr3);
+  vcpu.log.because('__set_sregs', 'PDPTEs');
+  kvm_mmu_reset_context(vcpu);
+}
+
 /** v4.20 x86.c kvm_arch_vcpu_setup: kvm_mmu_create, reset, kvm_mmu_setup. */
 export function create_vcpu(kvm: kvm, registers: Registers, cpu: Cpu): kvm_vcpu {
   const vcpu = new kvm_vcpu(kvm, registers, cpu);
