@@ -65,6 +65,8 @@ export function enter_svm_guest_mode(vcpu: kvm_vcpu, state: Omit<NestedEntry, 't
   if (vcpu.kvm.vm.host.tdp === 'npt') registers.cr3 = state.cr3;
   else kvm_set_cr3(vcpu, state.cr3, false);
   log.because('enter_svm_guest_mode', 'VMRUN');
+  // With nested paging the root that goes is no longer that of the MMU in use.
+  log.rootLost();
   kvm_mmu_reset_context(vcpu);
   tlb_flush(vcpu);
   vcpu.hflags |= HF_GUEST_MASK;
@@ -84,6 +86,7 @@ export function nested_svm_vmexit(vcpu: kvm_vcpu): void {
   else kvm_set_cr3(vcpu, cr3, false);
   nested_svm_uninit_mmu_context(vcpu);
   log.because('nested_svm_vmexit', '#VMEXIT');
+  log.rootLost();
   kvm_mmu_reset_context(vcpu);
   kvm_mmu_load(vcpu);
 }
