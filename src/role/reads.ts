@@ -66,3 +66,49 @@ export function memberReader<Owner extends NotesReads>(
     return load(owner);
   };
 }
+
+/** Whatever owns shadow pages: a VM of a port, which keeps their role words in a column. */
+export interface OwnsPages {
+  readonly vm: { readonly reads: RoleReads | null; readonly pages: { readonly role: Uint32Array } };
+}
+
+/** One accessor a field of `sp->role`, and `word`. The page is named by its id, so that a read allocates nothing. */
+export type PageRoleReader<Name extends string> = Readonly<
+  Record<Name | 'word', (owner: OwnsPages, page: number, by: string) => number>
+>;
+
+/** Accessors for the role of shadow pages, noted as `page_role`. */
+export function pageRoleReader<Name extends string>(layout: Layout<Name>): PageRoleReader<Name> {
+  const readField =
+    ({ name, shift, mask }: Field) =>
+    ({ vm }: OwnsPages, page: number, by: string): number => {
+      if (vm.reads !== null) vm.reads.note(by, 'page_role', name);
+      return (vm.pages.role[page]! >>> shift) & mask;
+    };
+  const readWord = ({ vm }: OwnsPages, page: number, by: string): number => {
+    if (vm.reads !== null) vm.reads.note(by, 'page_role', 'word');
+    return vm.pages.role[page]!;
+  };
+  const named = layout.fields.filter((field) => !field.pad).map((field) => [field.name, readField(field)] as const);
+  // As above.
+  return Object.fromEntries([...named, ['word', readWord]]) as PageRoleReader<Name>;
+}
+
+/**
+ * One of the kernel's own accessors (is_cr0_pg() and its kin): whether a field is not 0, noted as a read of its own and
+ * as one of the function that asks. `read` is the accessor of the field.
+ */
+export function noteAccessor<Owner extends NotesReads>(
+  name: string,
+  read: (owner: Owner, by: string) => number,
+): (owner: Owner, by: string) => boolean {
+  return (owner, by) => {
+    if (owner.reads !== null) read(owner, name);
+    return read(owner, by) !== 0;
+  };
+}
+
+/** Notes that `by` looks at a member of the MMU that follows from a role (permissions, guest_rsvd_check …). */
+export function noteMember({ reads }: NotesReads, by: string, name: string): void {
+  if (reads !== null) reads.note(by, 'mmu', name);
+}
