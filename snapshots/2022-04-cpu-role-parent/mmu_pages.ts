@@ -6,7 +6,7 @@
  * Left out: hash buckets shared by different frames (a statistic only), yielding the CPU in the middle of a sync or zap
  * (one vCPU runs at a time here), NX huge page accounting, the shrinker.
  */
-import { get, set } from '../../src/role/layout.ts';
+import { set } from '../../src/role/layout.ts';
 import { CR4 } from '../../src/sim/registers.ts';
 import { NO_PAGE } from '../../src/sim/shadow-pages.ts';
 import { clearPath, collectUnsync, markParentsUnsync } from '../../src/sim/unsync-walk.ts';
@@ -23,17 +23,14 @@ import {
   mmu_spte_clear_no_track,
   mmu_spte_set,
 } from './mmu_rmap.ts';
-import { direct_map, kvm_mmu_page_role } from './role.ts';
+import { direct_map, kvm_mmu_page_role, page_role } from './role.ts';
 import {
   is_large_pte,
   is_last_spte,
   is_shadow_present_pte,
   make_nonleaf_spte,
   PG_LEVEL_4K,
-  sp_access,
   sp_ad_disabled,
-  sp_direct,
-  sp_level,
   spte_hi,
   spte_index,
   spte_lo,
@@ -53,20 +50,20 @@ const KVM_REFILL_PAGES = 25;
 
 /** b89805082adf mmu.c account_shadowed:797 */
 function account_shadowed(kvm: kvm, sp: number): void {
-  const { gfn, role } = kvm.vm.pages;
-  const slot = kvm_memslots_for_spte_role(kvm, role[sp]!);
+  const { gfn } = kvm.vm.pages;
+  const slot = kvm_memslots_for_spte_role(kvm, sp, 'account_shadowed');
   kvm.indirect_shadow_pages++;
   // The guest must not write upper tables unseen: only leaf tables may be out of sync.
-  if (sp_level(kvm, sp) > PG_LEVEL_4K) kvm_slot_page_track_add_page(kvm, slot, gfn[sp]!);
+  if (page_role.level(kvm, sp, 'account_shadowed') > PG_LEVEL_4K) kvm_slot_page_track_add_page(kvm, slot, gfn[sp]!);
   else slot.memslots.forbidLarge(gfn[sp]!, 1);
 }
 
 /** b89805082adf mmu.c unaccount_shadowed */
 function unaccount_shadowed(kvm: kvm, sp: number): void {
-  const { gfn, role } = kvm.vm.pages;
-  const slot = kvm_memslots_for_spte_role(kvm, role[sp]!);
+  const { gfn } = kvm.vm.pages;
+  const slot = kvm_memslots_for_spte_role(kvm, sp, 'unaccount_shadowed');
   kvm.indirect_shadow_pages--;
-  if (sp_level(kvm, sp) > PG_LEVEL_4K) kvm_slot_page_track_remove_page(slot, gfn[sp]!);
+  if (page_role.level(kvm, sp, 'unaccount_shadowed') > PG_LEVEL_4K) kvm_slot_page_track_remove_page(slot, gfn[sp]!);
   else slot.memslots.forbidLarge(gfn[sp]!, -1);
 }
 
@@ -96,15 +93,15 @@ function kvm_unlink_unsync_page(kvm: kvm, sp: number): void {
 /** b89805082adf mmu.c is_obsolete_sp:1894 (for_each_valid_sp skips these) */
 export function is_obsolete_sp(kvm: kvm, sp: number): boolean {
   const { pages } = kvm.vm;
-  if (get(pages.role[sp]!, at.invalid) !== 0) return true;
+  if (page_role.invalid(kvm, sp, 'is_obsolete_sp') !== 0) return true;
   return !pages.isTreePage(sp) && pages.generation[sp] !== kvm.mmu_valid_gen;
 }
 
-/** b89805082adf mmu.c for_each_gfn_indirect_valid_sp */
-function* for_each_gfn_indirect_valid_sp(kvm: kvm, gfn: number): IterableIterator<number> {
+/** b89805082adf mmu.c for_each_gfn_indirect_valid_sp, a macro: what it reads, the function around it reads. */
+function* for_each_gfn_indirect_valid_sp(kvm: kvm, gfn: number, by: string): IterableIterator<number> {
   const { pages } = kvm.vm;
   for (let sp = pages.firstOf(gfn); sp !== NO_PAGE; sp = pages.nextOf(sp)) {
-    if (!is_obsolete_sp(kvm, sp) && !sp_direct(kvm, sp)) yield sp;
+    if (!is_obsolete_sp(kvm, sp) && page_role.direct(kvm, sp, by) === 0) yield sp;
   }
 }
 
@@ -179,7 +176,7 @@ export function kvm_mmu_get_page(
   let sp = NO_PAGE;
   for (let found = pages.firstOf(gfn); found !== NO_PAGE; found = pages.nextOf(found)) {
     if (is_obsolete_sp(kvm, found)) continue;
-    if (pages.role[found] !== role) {
+    if (page_role.word(kvm, found, 'kvm_mmu_get_page') !== role) {
       // An upper table is about to be write-protected, which an unsync page of the same frame would contradict.
       if (level > PG_LEVEL_4K && pages.unsync[found] === 1) kvm_mmu_prepare_zap_page(kvm, found, invalid_list);
       continue;
@@ -232,7 +229,7 @@ export function validate_direct_spte(vcpu: kvm_vcpu, sptep: number, direct_acces
   const lo = spte_lo(kvm, sptep);
   if (!is_shadow_present_pte(lo) || is_large_pte(lo)) return;
   const child = child_of(kvm, sptep);
-  if (sp_access(kvm, child) === direct_access) return;
+  if (page_role.access(kvm, child, 'validate_direct_spte') === direct_access) return;
   drop_parent_pte(kvm, child, sptep);
   kvm_flush_remote_tlbs(kvm);
 }
@@ -250,14 +247,14 @@ export function unlink_child(kvm: kvm, sptep: number): void {
 export function mmu_page_zap_pte(kvm: kvm, sp: number, sptep: number, invalid_list: number[] | null): number {
   const lo = spte_lo(kvm, sptep);
   if (!is_shadow_present_pte(lo)) return 0;
-  if (is_last_spte(lo, sp_level(kvm, sp))) {
+  if (is_last_spte(lo, page_role.level(kvm, sp, 'mmu_page_zap_pte'))) {
     drop_spte(kvm, sptep);
     return 0;
   }
   const { pages, host } = kvm.vm;
   const child = child_of(kvm, sptep);
   drop_parent_pte(kvm, child, sptep);
-  const nested = get(pages.role[child]!, at.guest_mode) !== 0;
+  const nested = page_role.guest_mode(kvm, child, 'mmu_page_zap_pte') !== 0;
   if (host.tdp === 'none' || invalid_list === null || !nested || pages.hasParents(child)) return 0;
   return kvm_mmu_prepare_zap_page(kvm, child, invalid_list);
 }
@@ -280,7 +277,7 @@ function kvm_mmu_unlink_parents(kvm: kvm, sp: number): void {
 function mmu_zap_unsync_children(kvm: kvm, parent: number, invalid_list: number[]): number {
   const { pages } = kvm.vm;
   let zapped = 0;
-  if (sp_level(kvm, parent) === PG_LEVEL_4K) return 0;
+  if (page_role.level(kvm, parent, 'mmu_zap_unsync_children') === PG_LEVEL_4K) return 0;
   while (pages.unsyncChildren[parent]! > 0) {
     for (const page of collectUnsync(pages, parent)) {
       kvm_mmu_prepare_zap_page(kvm, page.id, invalid_list);
@@ -304,8 +301,8 @@ function __kvm_mmu_prepare_zap_page(kvm: kvm, sp: number, invalid_list: number[]
   nr_zapped += kvm_mmu_page_unlink_children(kvm, sp, invalid_list);
   kvm_mmu_unlink_parents(kvm, sp);
   const list_unstable = nr_zapped > 0;
-  const invalid = get(pages.role[sp]!, at.invalid) !== 0;
-  if (!invalid && !sp_direct(kvm, sp)) unaccount_shadowed(kvm, sp);
+  const invalid = page_role.invalid(kvm, sp, '__kvm_mmu_prepare_zap_page') !== 0;
+  if (!invalid && page_role.direct(kvm, sp, '__kvm_mmu_prepare_zap_page') === 0) unaccount_shadowed(kvm, sp);
   if (pages.unsync[sp] === 1) kvm_unlink_unsync_page(kvm, sp);
   let zapped_root = false;
   if (pages.rootCount[sp] === 0) {
@@ -371,7 +368,7 @@ export function make_mmu_pages_available(vcpu: kvm_vcpu): number {
 export function kvm_mmu_unprotect_page(kvm: kvm, gfn: number): boolean {
   const invalid_list: number[] = [];
   let found = false;
-  for (const sp of for_each_gfn_indirect_valid_sp(kvm, gfn)) {
+  for (const sp of for_each_gfn_indirect_valid_sp(kvm, gfn, 'kvm_mmu_unprotect_page')) {
     found = true;
     kvm_mmu_prepare_zap_page(kvm, sp, invalid_list);
   }
@@ -400,7 +397,7 @@ export function mmu_try_to_unsync_pages(
   const { pages } = kvm.vm;
   if (kvm_vcpu_memslots(vcpu).memslots.isTracked(gfn)) return false;
   for (let sp = pages.firstOf(gfn); sp !== NO_PAGE; sp = pages.nextOf(sp)) {
-    if (is_obsolete_sp(kvm, sp) || sp_direct(kvm, sp)) continue;
+    if (is_obsolete_sp(kvm, sp) || page_role.direct(kvm, sp, 'mmu_try_to_unsync_pages') !== 0) continue;
     if (!can_unsync) return false;
     if (pages.unsync[sp] === 1) continue;
     if (prefetch) return false;
@@ -411,7 +408,7 @@ export function mmu_try_to_unsync_pages(
 
 /** b89805082adf mmu.c detect_write_flooding:5240: the third write since the last use says it is no table any more. */
 function detect_write_flooding(kvm: kvm, sp: number): boolean {
-  if (sp_level(kvm, sp) === PG_LEVEL_4K) return false;
+  if (page_role.level(kvm, sp, 'detect_write_flooding') === PG_LEVEL_4K) return false;
   const { writeFlooding } = kvm.vm.pages;
   writeFlooding[sp] = writeFlooding[sp]! + 1;
   return writeFlooding[sp]! >= 3;
@@ -420,7 +417,7 @@ function detect_write_flooding(kvm: kvm, sp: number): boolean {
 /** b89805082adf mmu.c detect_write_misaligned:5257 */
 function detect_write_misaligned(kvm: kvm, sp: number, gpa: number, bytes: number): boolean {
   const offset = gpa % 4096;
-  const pte_size = get(kvm.vm.pages.role[sp]!, at.has_4_byte_gpte) !== 0 ? 4 : 8;
+  const pte_size = page_role.has_4_byte_gpte(kvm, sp, 'detect_write_misaligned') !== 0 ? 4 : 8;
   // One byte at the start of an entry changes status bits only, as clear_bit() does.
   if (bytes === 1 && (offset & (pte_size - 1)) === 0) return false;
   return ((offset ^ (offset + bytes - 1)) & -pte_size) !== 0 || bytes < 4;
@@ -428,17 +425,18 @@ function detect_write_misaligned(kvm: kvm, sp: number, gpa: number, bytes: numbe
 
 /** b89805082adf mmu.c get_written_sptes:5281: first entry and number of those a write touches, none when it is another quadrant's. */
 function get_written_sptes(kvm: kvm, sp: number, gpa: number): { index: number; nspte: number } {
-  const role = kvm.vm.pages.role[sp]!;
+  const by = 'get_written_sptes';
+  const level = page_role.level(kvm, sp, by);
   let page_offset = gpa % 4096;
   let nspte = 1;
-  if (get(role, at.has_4_byte_gpte) !== 0) {
+  if (page_role.has_4_byte_gpte(kvm, sp, by) !== 0) {
     page_offset *= 2;
     // A 32-bit PDE covers 4 MiB, an SPTE of level 2 covers 2 MiB.
-    if (get(role, at.level) === 2) {
+    if (level === 2) {
       page_offset = (page_offset & ~7) * 2;
       nspte = 2;
     }
-    if (page_offset >>> 12 !== get(role, at.quadrant)) return { index: 0, nspte: 0 };
+    if (page_offset >>> 12 !== page_role.quadrant(kvm, sp, by)) return { index: 0, nspte: 0 };
     page_offset &= 0xfff;
   }
   return { index: page_offset >>> 3, nspte };
@@ -462,7 +460,7 @@ export function kvm_mmu_pte_write(vcpu: kvm_vcpu, gpa: number, bytes: number): v
   const gentry = bytes === 4 || bytes === 8 ? memory.read32(gpa) | (bytes === 8 ? memory.read32(gpa + 4) : 0) : 0;
   const invalid_list: number[] = [];
   let flush = false;
-  for (const sp of for_each_gfn_indirect_valid_sp(kvm, Math.floor(gpa / 4096))) {
+  for (const sp of for_each_gfn_indirect_valid_sp(kvm, Math.floor(gpa / 4096), 'kvm_mmu_pte_write')) {
     if (detect_write_misaligned(kvm, sp, gpa, bytes) || detect_write_flooding(kvm, sp)) {
       kvm_mmu_prepare_zap_page(kvm, sp, invalid_list);
       counters.mmu_flooded++;
@@ -473,7 +471,7 @@ export function kvm_mmu_pte_write(vcpu: kvm_vcpu, gpa: number, bytes: number): v
       const sptep = sptep_of(sp, index + i);
       if (is_shadow_present_pte(spte_lo(kvm, sptep))) flush = true;
       mmu_page_zap_pte(kvm, sp, sptep, null);
-      if (gentry !== 0 && sp_level(kvm, sp) !== PG_LEVEL_4K) counters.mmu_pde_zapped++;
+      if (gentry !== 0 && page_role.level(kvm, sp, 'kvm_mmu_pte_write') !== PG_LEVEL_4K) counters.mmu_pde_zapped++;
     }
   }
   kvm_mmu_remote_flush_or_zap(kvm, invalid_list, flush);

@@ -7,6 +7,7 @@
  * async page faults, dirty logging, PML for L2, the note whether the guest writes its own table (it only
  * steers retries after a failed emulation), and the exit qualification that KVM makes up for an L1 that uses EPT.
  */
+import { noteMember } from '../../src/role/reads.ts';
 import { PFEC } from '../../src/sim/paging-bits.ts';
 import { __is_rsvd_bits_set, permission_fault } from './calc.ts';
 import {
@@ -62,9 +63,6 @@ import {
   PT_PRESENT_MASK,
   PT_WRITABLE_MASK,
   PT32E_ROOT_LEVEL,
-  sp_access,
-  sp_direct,
-  sp_level,
   spte_index,
   spte_lo,
   spte_to_pfn,
@@ -234,6 +232,7 @@ export function walk_addr_generic(
     counters.guest_walk_elements++;
     walker.pt_access[level - 1] = gpte_access(pt, all_lo, any_nx);
     if (!(pte_lo & pt.present)) return walk_error(walker, vcpu, mmu, addr, access, 0);
+    noteMember(mmu, by, 'guest_rsvd_check');
     if (__is_rsvd_bits_set(mmu.guest_rsvd_check, pte_lo, pte_hi, level)) {
       return walk_error(walker, vcpu, mmu, addr, access, PFERR_RSVD_MASK | PFERR_PRESENT_MASK);
     }
@@ -244,7 +243,7 @@ export function walk_addr_generic(
     if (is_last_gpte(pt, mmu, level, pte_lo)) break;
   }
   walker.pte_access = gpte_access(pt, all_lo, any_nx);
-  const errcode = permission_fault(vcpu, mmu, walker.pte_access, gpte_pkeys(pt, pte_hi), access);
+  const errcode = permission_fault(vcpu, mmu, walker.pte_access, gpte_pkeys(pt, pte_hi), access, by);
   if (errcode !== 0) return walk_error(walker, vcpu, mmu, addr, access, errcode);
   let gfn = gpte_to_gfn_lvl(pt, pte_lo, pte_hi, level);
   gfn += pt.bytes === 4 ? (addr >>> 12) & (level === 1 ? 0 : 0x3ff) : page_within(addr, level);
@@ -306,6 +305,7 @@ export function paging_gva_to_gpa(
 /** FNAME(prefetch_invalid_gpte): drops the SPTE when the guest's entry may not be used ahead of time. */
 function prefetch_invalid_gpte(pt: pttype, vcpu: kvm_vcpu, sptep: number, lo: number, hi: number): boolean {
   const { kvm, mmu } = vcpu;
+  noteMember(mmu, 'prefetch_invalid_gpte', 'guest_rsvd_check');
   const usable =
     (lo & pt.present) !== 0 &&
     ((lo & pt.accessed) !== 0 || !have_accessed_dirty(pt, mmu, 'prefetch_invalid_gpte')) &&
@@ -318,7 +318,7 @@ function prefetch_invalid_gpte(pt: pttype, vcpu: kvm_vcpu, sptep: number, lo: nu
 function prefetch_gpte(pt: pttype, vcpu: kvm_vcpu, sptep: number, lo: number, hi: number): boolean {
   if (prefetch_invalid_gpte(pt, vcpu, sptep, lo, hi)) return false;
   const gfn = gpte_to_gfn_lvl(pt, lo, hi, PG_LEVEL_4K);
-  const access = sp_access(vcpu.kvm, sptep_to_sp(sptep)) & gpte_access(pt, lo, hi);
+  const access = page_role.access(vcpu.kvm, sptep_to_sp(sptep), 'prefetch_gpte') & gpte_access(pt, lo, hi);
   if (!kvm_vcpu_memslots(vcpu).memslots.isVisible(gfn)) return false;
   mmu_set_spte(vcpu, sptep, protect_clean_gpte(pt, vcpu.mmu, access, lo, 'prefetch_gpte'), gfn, null);
   return true;
@@ -343,8 +343,8 @@ function gpte_changed(pt: pttype, vcpu: kvm_vcpu, gw: guest_walker, level: numbe
 function pte_prefetch(pt: pttype, vcpu: kvm_vcpu, gw: guest_walker, sptep: number): void {
   const { kvm } = vcpu;
   const sp = sptep_to_sp(sptep);
-  if (sp_level(kvm, sp) > PG_LEVEL_4K) return;
-  if (sp_direct(kvm, sp)) {
+  if (page_role.level(kvm, sp, 'pte_prefetch') > PG_LEVEL_4K) return;
+  if (page_role.direct(kvm, sp, 'pte_prefetch') !== 0) {
     __direct_pte_prefetch(vcpu, sptep);
     return;
   }
@@ -447,7 +447,7 @@ export function paging_page_fault(pt: pttype, vcpu: kvm_vcpu, fault: kvm_page_fa
 /** FNAME(get_level1_sp_gpa):883: where the guest entries begin that a leaf page shadows. */
 function get_level1_sp_gpa(pt: pttype, vcpu: kvm_vcpu, sp: number): number {
   const { kvm } = vcpu;
-  const quadrant = pt.bytes === 4 ? page_role.quadrant({ kvm, id: sp, reads: kvm.vm.reads }, 'get_level1_sp_gpa') : 0;
+  const quadrant = pt.bytes === 4 ? page_role.quadrant(kvm, sp, 'get_level1_sp_gpa') : 0;
   return kvm.vm.pages.gfn[sp]! * 4096 + quadrant * 512 * pt.bytes;
 }
 
@@ -484,12 +484,11 @@ const sync_role_ign = [kvm_mmu_page_role.at.level, kvm_mmu_page_role.at.access, 
 export function paging_sync_page(pt: pttype, vcpu: kvm_vcpu, sp: number): number {
   const { kvm, mmu } = vcpu;
   const { memory, pages } = kvm.vm;
-  const id = { kvm, id: sp, reads: kvm.vm.reads };
-  const role = page_role.word(id, 'sync_page');
+  const role = page_role.word(kvm, sp, 'sync_page');
   const root_word = root_role.word(mmu, 'sync_page');
-  if (page_role.direct(id, 'sync_page') !== 0 || ((role ^ root_word) & ~sync_role_ign) !== 0) return -1;
+  if (page_role.direct(kvm, sp, 'sync_page') !== 0 || ((role ^ root_word) & ~sync_role_ign) !== 0) return -1;
   const first_pte_gpa = get_level1_sp_gpa(pt, vcpu, sp);
-  const access = page_role.access(id, 'sync_page');
+  const access = page_role.access(kvm, sp, 'sync_page');
   let flush = false;
   for (let i = 0; i < 512; i++) {
     const old_lo = pages.entryLow(sp, i);
