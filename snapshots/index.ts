@@ -12,6 +12,7 @@ import { era as cpuRoleParent } from './2022-04-cpu-role-parent/index.ts';
 import { era as rootRole } from './2022-04-root-role/index.ts';
 import { era as cr0wp } from './2023-03-cr0wp/index.ts';
 import { era as v6_1 } from './2026-11-v6.1/index.ts';
+import { era as v6_12 } from './2026-11-v6.12/index.ts';
 
 /** Every port, in the order of history. */
 export const eras: readonly Era[] = [
@@ -27,4 +28,5 @@ export const eras: readonly Era[] = [
   rootRole,
   cr0wp,
   v6_1,
+  v6_12,
 ];
