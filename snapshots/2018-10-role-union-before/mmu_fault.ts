@@ -2,8 +2,8 @@
 /**
  * 36d9594dfbf2 arch/x86/kvm/mmu.c: setting leaf entries, mapping without guest tables, the fast path, the entry point.
  *
- * Left out: the host's page lookup with its waits and retries (guest RAM is there: frame n is host frame n), transparent
- * huge pages (hugetlbfs-like backing is Vm.hostPageLevel), MTRR checks, reserved-bit faults (there are no
+ * Left out: the host's page lookup with its waits and retries (guest RAM is there: frame n is host frame n),
+ * transparent huge pages (hugetlbfs-like backing is Vm.hostPageLevel), MTRR checks, reserved-bit faults (there are no
  * MMIO SPTEs), the unprotect-and-retry of emulated instructions that do not write page tables, host async faults.
  */
 import { page_fault } from './mmu_handlers.ts';
@@ -180,7 +180,10 @@ export function __direct_pte_prefetch(vcpu: kvm_vcpu, sptep: number): void {
   }
 }
 
-/** 36d9594dfbf2 mmu.c:3070 direct_pte_prefetch: without accessed bits a prefetched entry could not be told from a used one. */
+/**
+ * 36d9594dfbf2 mmu.c:3070 direct_pte_prefetch: without accessed bits a prefetched entry could not be told from a used
+ * one.
+ */
 function direct_pte_prefetch(vcpu: kvm_vcpu, sptep: number): void {
   const { kvm } = vcpu;
   const sp = sptep_to_sp(sptep);
@@ -225,7 +228,10 @@ function is_access_allowed(vcpu: kvm_vcpu, error_code: number, lo: number, hi: n
   return (lo & PT_PRESENT_MASK) !== 0;
 }
 
-/** 36d9594dfbf2 mmu.c:3304 fast_page_fault: true when the entry needs no more than rights that were parked or taken away. */
+/**
+ * 36d9594dfbf2 mmu.c:3304 fast_page_fault: true when the entry needs no more than rights that were parked or taken
+ * away.
+ */
 function fast_page_fault(vcpu: kvm_vcpu, addr: number, level: number, error_code: number): boolean {
   const { kvm, mmu } = vcpu;
   if (mmu.root_hpa === INVALID_PAGE || !page_fault_can_be_fast(vcpu, error_code)) return false;

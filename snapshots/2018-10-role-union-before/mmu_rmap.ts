@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * 36d9594dfbf2 arch/x86/kvm/mmu.c and page_track.c: which entries map a guest frame, and which frames hold guest tables.
+ * 36d9594dfbf2 arch/x86/kvm/mmu.c and page_track.c: which entries map a guest frame, and which frames hold guest
+ * tables.
  *
  * Left out: rmap_recycle (a frame mapped more than 1000 times loses all its mappings; no workload gets there), the
  * encoding of the lists, everything that dirty logging and the host's own memory management ask of an rmap.
@@ -40,8 +41,8 @@ export function rmap_add(kvm: kvm, sptep: number, gfn: number): void {
 }
 
 /**
- * 36d9594dfbf2 mmu.c:1020 kvm_mmu_page_get_gfn: frame that a leaf of the page maps. What C keeps in gfns[] for pages that
- * shadow a guest table is the frame in the entry itself.
+ * 36d9594dfbf2 mmu.c:1020 kvm_mmu_page_get_gfn: frame that a leaf of the page maps. What C keeps in gfns[] for pages
+ * that shadow a guest table is the frame in the entry itself.
  */
 export function kvm_mmu_page_get_gfn(kvm: kvm, sp: number, index: number, pfn: number): number {
   const page = kvm.page(sp);

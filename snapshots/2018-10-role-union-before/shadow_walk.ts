@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/** 36d9594dfbf2 arch/x86/kvm/mmu.c: struct kvm_shadow_walk_iterator. Left out: the lockless variant, which differs in locks only. */
+/**
+ * 36d9594dfbf2 arch/x86/kvm/mmu.c: struct kvm_shadow_walk_iterator. Left out: the lockless variant, which differs in
+ * locks only.
+ */
 import { direct_map, note_member, root_level, shadow_root_level } from './role.ts';
 import {
   is_last_spte,
@@ -25,8 +28,8 @@ export interface kvm_shadow_walk_iterator {
 
 /**
  * 36d9594dfbf2 mmu.c:2454 shadow_walk_init_using_root
- * Hardware's PAE root (and the lm_root page above it, under nested NPT) is stepped over: the walk begins with the level-2
- * page of the address's gigabyte, and is empty where the guest has no PDPTE.
+ * Hardware's PAE root (and the lm_root page above it, under nested NPT) is stepped over: the walk begins with the
+ * level-2 page of the address's gigabyte, and is empty where the guest has no PDPTE.
  */
 export function shadow_walk(vcpu: kvm_vcpu, root: number, addr: number): kvm_shadow_walk_iterator {
   const { mmu } = vcpu;

@@ -2,9 +2,9 @@
 /**
  * 36d9594dfbf2 arch/x86/kvm/mmu.c: the format of the entries KVM builds, and how one entry is changed.
  *
- * Left out: MMIO SPTEs (an access outside guest RAM is emulated each time), the encryption bit (hardware strips it before
- * it uses an address), the address bits turned over against L1TF (only MMIO SPTEs have them), lockless updates of 32-bit
- * hosts, the dirty and accessed marks of host pages.
+ * Left out: MMIO SPTEs (an access outside guest RAM is emulated each time), the encryption bit (hardware strips it
+ * before it uses an address), the address bits turned over against L1TF (only MMIO SPTEs have them), lockless updates
+ * of 32-bit hosts, the dirty and accessed marks of host pages.
  */
 import type { Host } from '../../src/sim/host.ts';
 import { ENTRIES } from '../../src/sim/shadow-pages.ts';
@@ -27,7 +27,6 @@ export const PT64_ROOT_5LEVEL = 5;
 
 export const PT_PRESENT_MASK = 1 << 0;
 export const PT_WRITABLE_MASK = 1 << 1;
-export const PT_USER_MASK = 1 << 2;
 export const PT_PAGE_SIZE_MASK = 1 << 7;
 /** Software bits of an SPTE, in the low half. */
 const SPTE_HOST_WRITEABLE = 1 << 10;
@@ -41,7 +40,9 @@ const SHADOW_ACC_TRACK_SAVED_SHIFT_HI = 20;
 /** Neighbouring leaf entries filled with one fault. */
 export const PTE_PREFETCH_NUM = 8;
 
-/** The shadow_*_mask variables: which bit means what. `_hi` names a mask of the high half; all others are of the low. */
+/**
+ * The shadow_*_mask variables: which bit means what. `_hi` names a mask of the high half; all others are of the low.
+ */
 export interface spte_masks {
   readonly shadow_present_mask: number;
   readonly shadow_user_mask: number;
@@ -220,7 +221,8 @@ export function keep_write(spte: new_spte): void {
 
 /**
  * 36d9594dfbf2 mmu.c mark_spte_for_access_track
- * A prefetched entry must not look accessed. Where hardware has no accessed bit, all rights go and the first use faults.
+ * A prefetched entry must not look accessed. Where hardware has no accessed bit, all rights go and the first use
+ * faults.
  */
 export function mark_spte_for_access_track(masks: spte_masks, spte: new_spte): void {
   if (spte_ad_enabled(spte.hi)) spte.lo &= ~masks.shadow_accessed_mask;
@@ -237,7 +239,9 @@ export function restore_acc_track_spte(masks: spte_masks, spte: new_spte): void 
   spte.hi &= ~saved;
 }
 
-/** 36d9594dfbf2 mmu.c link_shadow_page: an entry that points to a table. It grants everything: rights are the leaf's. */
+/**
+ * 36d9594dfbf2 mmu.c link_shadow_page: an entry that points to a table. It grants everything: rights are the leaf's.
+ */
 export function nonleaf_spte(masks: spte_masks, pfn: number, ad_disabled: boolean): new_spte {
   const rights = masks.shadow_present_mask | PT_WRITABLE_MASK | masks.shadow_user_mask | masks.shadow_x_mask;
   return {

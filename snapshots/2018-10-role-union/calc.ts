@@ -28,12 +28,12 @@ const at = kvm_mmu_page_role.at;
 // v4.20 arch/x86/kvm/x86.h ~84-137
 export const is_paging = (vcpu: kvm_vcpu): boolean => (vcpu.registers.cr0 & CR0.PG) !== 0;
 export const is_long_mode = (vcpu: kvm_vcpu): boolean => (vcpu.registers.efer & EFER.LMA) !== 0;
-export const is_la57_mode = (vcpu: kvm_vcpu): boolean => is_long_mode(vcpu) && (vcpu.registers.cr4 & CR4.LA57) !== 0;
+const is_la57_mode = (vcpu: kvm_vcpu): boolean => is_long_mode(vcpu) && (vcpu.registers.cr4 & CR4.LA57) !== 0;
 export const is_pae = (vcpu: kvm_vcpu): boolean => (vcpu.registers.cr4 & CR4.PAE) !== 0;
 export const is_smm = (vcpu: kvm_vcpu): boolean => (vcpu.hflags & HF_SMM_MASK) !== 0;
 export const is_guest_mode = (vcpu: kvm_vcpu): boolean => (vcpu.hflags & HF_GUEST_MASK) !== 0;
 /** L2 runs on tables of L1's, so linear addresses are walked by nested_mmu. x86.h mmu_is_nested */
-export const mmu_is_nested = (vcpu: kvm_vcpu): boolean => vcpu.walk_mmu === vcpu.nested_mmu;
+const mmu_is_nested = (vcpu: kvm_vcpu): boolean => vcpu.walk_mmu === vcpu.nested_mmu;
 const is_write_protection = (vcpu: kvm_vcpu): boolean => (vcpu.registers.cr0 & CR0.WP) !== 0;
 const one = (bit: boolean): number => (bit ? 1 : 0);
 
@@ -64,7 +64,9 @@ function nonpaging_init_context(context: kvm_mmu): void {
   context.nx = false;
 }
 
-/** 36d9594dfbf2 mmu.c:4670 paging64_init_context_common, for 4-, 5-level and (4721 paging32E_init_context) PAE tables */
+/**
+ * 36d9594dfbf2 mmu.c:4670 paging64_init_context_common, for 4-, 5-level and (4721 paging32E_init_context) PAE tables
+ */
 function paging64_init_context_common(vcpu: kvm_vcpu, context: kvm_mmu, level: number): void {
   context.nx = is_nx(vcpu) !== 0;
   context.root_level = level;
@@ -171,9 +173,9 @@ export function kvm_init_shadow_mmu(vcpu: kvm_vcpu): void {
 
 /**
  * 36d9594dfbf2 mmu.c:4834 kvm_calc_shadow_ept_root_page_role
- * Inherits the base role of root_mmu, which under EPT has no cr4_pae: so EPT12's 8-byte entries are taken for 4-byte ones
- * by everything that reads `role.cr4_pae` (repaired in v5.1). As published this function still reads `base_role`, a member
- * that the same commit renames, and does not compile; the next commit of the series reads what is read here.
+ * Inherits the base role of root_mmu, which under EPT has no cr4_pae: so EPT12's 8-byte entries are taken for 4-byte
+ * ones by everything that reads `role.cr4_pae` (repaired in v5.1). As published this function still reads `base_role`,
+ * a member that the same commit renames, and does not compile; the next commit of the series reads what is read here.
  */
 export function kvm_calc_shadow_ept_root_page_role(vcpu: kvm_vcpu, accessed_dirty: boolean): number {
   let role = mmu_role.base.word(vcpu.root_mmu, 'kvm_calc_shadow_ept_root_page_role');
@@ -225,7 +227,9 @@ function init_kvm_softmmu(vcpu: kvm_vcpu): void {
   context.inject_page_fault = 'kvm_inject_page_fault';
 }
 
-/** 36d9594dfbf2 mmu.c:4891 init_kvm_nested_mmu. This context walks L2's own tables only; it gets no role and no roots. */
+/**
+ * 36d9594dfbf2 mmu.c:4891 init_kvm_nested_mmu. This context walks L2's own tables only; it gets no role and no roots.
+ */
 function init_kvm_nested_mmu(vcpu: kvm_vcpu): void {
   const g_context = vcpu.nested_mmu;
   g_context.get_cr3 = 'get_cr3';

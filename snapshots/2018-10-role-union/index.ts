@@ -76,8 +76,8 @@ class PortVm implements EraVm {
   }
 
   /**
-   * v4.20 virt/kvm/kvm_main.c kvm_destroy_vm: the memory goes first (kvm_arch_flush_shadow_all), then every vCPU lets go of
-   * its roots (kvm_unload_vcpu_mmu, and once more kvm_mmu_destroy).
+   * v4.20 virt/kvm/kvm_main.c kvm_destroy_vm: the memory goes first (kvm_arch_flush_shadow_all), then every vCPU lets
+   * go of its roots (kvm_unload_vcpu_mmu, and once more kvm_mmu_destroy).
    */
   destroy(): void {
     kvm_mmu_invalidate_zap_all_pages(this.#kvm);
@@ -86,7 +86,9 @@ class PortVm implements EraVm {
   }
 }
 
-/** Accesses of an EPT violation as error-code bits, and the bits of the entries used. v4.20 vmx.c handle_ept_violation */
+/**
+ * Accesses of an EPT violation as error-code bits, and the bits of the entries used. v4.20 vmx.c handle_ept_violation
+ */
 function error_code_of_ept_violation(qualification: number): { readonly code: number; readonly hi: number } {
   const read = (qualification & 1) !== 0 ? PFERR_USER_MASK : 0;
   const write = (qualification & 2) !== 0 ? PFERR_WRITE_MASK : 0;
@@ -135,8 +137,8 @@ class PortVcpu implements EraVcpu {
   }
 
   /**
-   * v4.20 vmx.c enter_rmode, rmode_segment_valid: without unrestricted guest real mode runs as virtual-8086 mode while its
-   * segments look like real mode's; those of SMM do not, so its handler is emulated.
+   * v4.20 vmx.c enter_rmode, rmode_segment_valid: without unrestricted guest real mode runs as virtual-8086 mode while
+   * its segments look like real mode's; those of SMM do not, so its handler is emulated.
    */
   execution(): 'native' | 'vm86' | 'emulated' {
     if (!this.#vcpu.vm86_active) return 'native';

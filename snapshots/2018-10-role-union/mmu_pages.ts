@@ -2,8 +2,8 @@
 /**
  * 36d9594dfbf2 arch/x86/kvm/mmu.c: shadow pages - lookup, linking, zapping, reclaim, generations.
  *
- * Left out: the hash function (the store looks up by gfn itself), memory caches, collision statistics, the shrinker that
- * host memory pressure calls, the change of the page quota at run time.
+ * Left out: the hash function (the store looks up by gfn itself), memory caches, collision statistics, the shrinker
+ * that host memory pressure calls, the change of the page quota at run time.
  */
 
 import { get, set } from '../../src/role/layout.ts';
@@ -57,7 +57,7 @@ export const child_of = (kvm: kvm, sptep: number): number =>
   kvm.vm.pages.idOfFrame(spte_to_pfn(spte_lo(kvm, sptep), spte_hi(kvm, sptep)));
 
 /** A page of an older generation is as good as gone. mmu.c:2214 */
-export const is_obsolete_sp = (kvm: kvm, sp: number): boolean => kvm.vm.pages.generation[sp] !== kvm.mmu_valid_gen;
+const is_obsolete_sp = (kvm: kvm, sp: number): boolean => kvm.vm.pages.generation[sp] !== kvm.mmu_valid_gen;
 
 const is_invalid = (kvm: kvm, sp: number): boolean => get(kvm.vm.pages.role[sp]!, INVALID) !== 0;
 

@@ -39,7 +39,10 @@ export function __is_rsvd_bits_set(check: rsvd_bits_validate, lo: number, hi: nu
   return (lo & mask[at]!) !== 0 || (hi & mask[at + 1]!) !== 0 || ((bad_mt_xwr[low6 >> 5]! >>> (low6 & 31)) & 1) !== 0;
 }
 
-/** 36d9594dfbf2 mmu.c:4242 is_last_gpte, inline in the walk: bit 7 counts below `last_nonleaf_level` only, level 1 always ends the walk. */
+/**
+ * 36d9594dfbf2 mmu.c:4242 is_last_gpte, inline in the walk: bit 7 counts below `last_nonleaf_level` only, level 1
+ * always ends the walk.
+ */
 export function is_last_gpte(mmu: kvm_mmu, level: number, lo: number): boolean {
   if (level === PT_PAGE_TABLE_LEVEL) return true;
   return (lo & PT_PAGE_SIZE_MASK) !== 0 && level < last_nonleaf_level(mmu, 'walk_addr_generic');

@@ -28,7 +28,9 @@ export const kvm_mmu_page_role = layout(32, [
  */
 export const mmu_base_role_mask = 0x0103f010;
 
-/** The base role of a context: what all its pages have in common. The extended half has no fields yet and is never read. */
+/**
+ * The base role of a context: what all its pages have in common. The extended half has no fields yet and is never read.
+ */
 export const mmu_role = {
   base: roleReader('mmu_role', kvm_mmu_page_role, (mmu: kvm_mmu) => mmu.mmu_role.base),
 };

@@ -34,7 +34,10 @@ export const RET_PF_RETRY = 0;
 export const RET_PF_EMULATE = 1;
 export const RET_PF_INVALID = 2;
 
-/** kvm_host.h:288 union kvm_mmu_role: `as_u64` over the base role (low half) and an extended half that nobody writes yet. */
+/**
+ * kvm_host.h:288 union kvm_mmu_role: `as_u64` over the base role (low half) and an extended half that nobody writes
+ * yet.
+ */
 export interface kvm_mmu_role {
   base: number;
   ext: number;
@@ -219,7 +222,9 @@ export class kvm_vcpu {
   readonly nested: nested_state = { l1: new Registers(), pointer: null, last_vpid: 0, vpid: 0, smm: null };
   /** Registers as the SMI saved them. */
   readonly smram = new Registers();
-  /** Walks of the MMU in use; walks of L2's own tables, which run the first for every table they meet; an entry read. */
+  /**
+   * Walks of the MMU in use; walks of L2's own tables, which run the first for every table they meet; an entry read.
+   */
   readonly walker = new guest_walker();
   readonly nested_walker = new guest_walker();
   readonly gpte = { lo: 0, hi: 0 };

@@ -75,7 +75,8 @@ describe('what the real code answered', () => {
   });
 });
 
-// --- a vCPU to try things on ------------------------------------------------------------------------------------------
+// --- a vCPU to try things on
+// ------------------------------------------------------------------------------------------
 
 type Kind = 'shadow svm' | 'shadow vmx' | 'npt svm' | 'ept vmx';
 
@@ -191,9 +192,9 @@ describe('masks', () => {
   const long = { cr0_pg: 1, cr4_pae: 1, efer_lma: 1 };
 
   it('permission bytes with everything on: wf | uf | ff | smepf | smapf, mmu.c:4514', () => {
-    // Byte 0 (supervisor read): SMAP refuses user pages, access 4 to 7: 0xf0. Byte 1 (write): those, and pages without W
-    // (access 0, 1, 4, 5: 0x33): 0xf3. Byte 2 (user read): supervisor pages, 0x0f; byte 3: 0x0f | 0x33 = 0x3f. Bytes 4 to 7
-    // lift SMAP. Bytes 8 on (fetch): pages without X (0x55), and SMEP: 0xf0 | 0x55 = 0xf5.
+    // Byte 0 (supervisor read): SMAP refuses user pages, access 4 to 7: 0xf0. Byte 1 (write): those, and pages without
+    // W (access 0, 1, 4, 5: 0x33): 0xf3. Byte 2 (user read): supervisor pages, 0x0f; byte 3: 0x0f | 0x33 = 0x3f. Bytes
+    // 4 to 7 lift SMAP. Bytes 8 on (fetch): pages without X (0x55), and SMEP: 0xf0 | 0x55 = 0xf5.
     const row = init({ ...long, cr0_wp: 1, cr4_smep: 1, cr4_smap: 1, efer_nx: 1 });
     expect(row.permissions).toBe('f0f30f3f00330f3ff5f75f7ff5f75f7f');
   });
@@ -258,7 +259,7 @@ describe('cached roots, mmu.c:4124', () => {
     expect(b.vm.counters.get_page_existing).toBe(1);
   });
 
-  it('a CR3 that is no RAM ends in #GP with CR4.PAE, where PDPTEs are read even in long mode, else in a triple fault', () => {
+  it('a CR3 that is no RAM: #GP with CR4.PAE, as PDPTEs are read even in long mode, else a triple fault', () => {
     const long = bench('shadow svm');
     long.vcpu.enter();
     expect(long.vcpu.writeCr3(0x4000000, false)).toBe('gp');
@@ -441,7 +442,7 @@ describe('writes of guest tables, mmu.c:5135', () => {
     expect([b.vm.counters.mmu_flooded, b.vm.pages.firstOf(0x12)]).toEqual([1, 0]);
   });
 
-  it('without CR0.WP a kernel write maps a read-only user page for the kernel alone, and not to execute with SMEP', () => {
+  it('without CR0.WP a kernel write maps a read-only user page for the kernel alone, no code under SMEP', () => {
     const b = bench('shadow svm', {
       cr0: (PAGED & ~CR0.WP) >>> 0,
       cr4: CR4.PAE | CR4.SMEP,
