@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * Linux 5.10 (December 2020) as in its stable release 5.10.262: complete roles, roots that know the PGD they were made
+ * for, nested contexts whose roots are switched, and a TDP MMU that is off by default.
+ */
+import type { Era, EraVcpu, EraView, EraVm, FaultExit, FaultOutcome, NestedEntry, RootView } from '../../src/era.ts';
+import type { Cpu } from '../../src/sim/cpu.ts';
+import type { Registers } from '../../src/sim/registers.ts';
+import type { Vm } from '../../src/sim/vm.ts';
+import { is_guest_mode, is_smm } from './calc.ts';
+import { intercepts, run } from './kvm_x86_ops.ts';
+import { kvm_mmu_page_fault, PFERR_FETCH_MASK, PFERR_USER_MASK, PFERR_WRITE_MASK } from './mmu_fault.ts';
+import { gva_to_gpa, kvm_inject_emulated_page_fault, UNMAPPED_GVA } from './mmu_handlers.ts';
+import { kvm_mmu_zap_all_fast } from './mmu_pages.ts';
+import { kvm_mmu_invlpg, kvm_mmu_pte_write } from './mmu_write.ts';
+import { nested_svm_vmexit, nested_svm_vmrun } from './nested_svm.ts';
+import { nested_vmx_run, nested_vmx_vmexit } from './nested_vmx.ts';
+import { kvm_mmu_extended_role, kvm_mmu_page_role } from './role.ts';
+import { em_rsm, enter_smm } from './smm.ts';
+import { roleText } from './trace.ts';
+import { INVALID_PAGE, kvm, type kvm_vcpu, RET_PF_EMULATE } from './types.ts';
+import { vectors } from './vectors.ts';
+import {
+  create_vcpu,
+  kvm_handle_invpcid,
+  kvm_inject_gp,
+  kvm_set_cr0,
+  kvm_set_cr3,
+  kvm_set_cr4,
+  kvm_set_efer,
+  vcpu_enter_guest,
+} from './x86.ts';
+
+export const era: Era = {
+  id: 'v5.10',
+  layouts: { page: kvm_mmu_page_role, extended: kvm_mmu_extended_role },
+  roleWords: [{ name: 'mmu_role', extended: true }],
+  modes: [
+    { kind: 'shadow', implementation: 'legacy' },
+    { kind: 'npt', implementation: 'legacy' },
+    { kind: 'npt', implementation: 'tdp-mmu' },
+    { kind: 'ept', implementation: 'legacy' },
+    { kind: 'ept', implementation: 'tdp-mmu' },
+  ],
+  features: new Set([
+    'smm',
+    'nested-svm',
+    'nested-svm-npt',
+    'nested-vmx',
+    'nested-vmx-ept',
+    'pcid',
+    'invpcid',
+    'smep',
+    'smap',
+    'pku',
+    'la57',
+  ]),
+  roleText,
+  create: (vm) => new PortVm(vm),
+  vectors,
+};
+
+/** A VM and its vCPUs. */
+class PortVm implements EraVm {
+  readonly #kvm: kvm;
+
+  constructor(vm: Vm) {
+    this.#kvm = new kvm(vm);
+  }
+
+  createVcpu(registers: Registers, cpu: Cpu): EraVcpu {
+    return new PortVcpu(create_vcpu(this.#kvm, registers, cpu));
+  }
+
+  memslotsChanged(): void {
+    kvm_mmu_zap_all_fast(this.#kvm);
+  }
+}
+
+/**
+ * Accesses of an EPT violation as error-code bits, and the bits of the entries used. v5.10.262 vmx.c
+ * handle_ept_violation
+ */
+function error_code_of_ept_violation(qualification: number): { readonly code: number; readonly hi: number } {
+  const read = (qualification & 1) !== 0 ? PFERR_USER_MASK : 0;
+  const write = (qualification & 2) !== 0 ? PFERR_WRITE_MASK : 0;
+  const fetch = (qualification & 4) !== 0 ? PFERR_FETCH_MASK : 0;
+  const present = (qualification & (7 << 3)) !== 0 ? 1 : 0;
+  // Bit 8: the final address (bit 32 of the code), else a guest table (bit 33).
+  return { code: read | write | fetch | present, hi: (qualification & 0x100) !== 0 ? 1 : 2 };
+}
+
+const translations = { read: 0, write: PFERR_WRITE_MASK, fetch: PFERR_FETCH_MASK } as const;
+
+/** One vCPU behind the seam. */
+class PortVcpu implements EraVcpu {
+  readonly registers: Registers;
+  readonly view: EraView;
+  readonly #vcpu: kvm_vcpu;
+
+  constructor(vcpu: kvm_vcpu) {
+    this.#vcpu = vcpu;
+    this.registers = vcpu.registers;
+    this.view = new View(vcpu);
+  }
+
+  get injected(): { readonly errorCode: number; readonly address: number } {
+    return this.#vcpu.injected;
+  }
+
+  enter(): 'entered' | 'shutdown' {
+    const result = vcpu_enter_guest(this.#vcpu);
+    if (result === 'entered') run(this.#vcpu);
+    return result;
+  }
+
+  intercepts(register: 'cr0' | 'cr3' | 'cr4' | 'efer', value: number): boolean {
+    return intercepts(this.#vcpu, register, value);
+  }
+
+  interceptsInvalidation(): boolean {
+    return this.#vcpu.kvm.vm.host.tdp === 'none';
+  }
+
+  writeCr0(value: number): 'done' | 'gp' {
+    return this.#completed(kvm_set_cr0(this.#vcpu, value, false));
+  }
+
+  writeCr3(value: number, noflush: boolean): 'done' | 'gp' {
+    return this.#completed(kvm_set_cr3(this.#vcpu, value, noflush));
+  }
+
+  writeCr4(value: number): 'done' | 'gp' {
+    return this.#completed(kvm_set_cr4(this.#vcpu, value));
+  }
+
+  writeEfer(value: number): 'done' | 'gp' {
+    return this.#completed(kvm_set_efer(this.#vcpu, value, false));
+  }
+
+  invlpg(gva: number): void {
+    kvm_mmu_invlpg(this.#vcpu, gva);
+  }
+
+  invpcid(type: number, pcid: number, gva: number): 'done' | 'gp' {
+    return kvm_handle_invpcid(this.#vcpu, type, pcid, gva) ? 'gp' : 'done';
+  }
+
+  /** kvm_handle_page_fault (#PF, #NPF) or handle_ept_violation, then kvm_mmu_page_fault. */
+  fault({ address, code }: FaultExit): FaultOutcome {
+    const vcpu = this.#vcpu;
+    const before = vcpu.faults_injected;
+    const exit =
+      vcpu.kvm.vm.host.tdp === 'ept'
+        ? error_code_of_ept_violation(code)
+        : { code: code | 0, hi: Math.floor(code / 2 ** 32) };
+    vcpu.exit_qualification = code | 0;
+    const result = kvm_mmu_page_fault(vcpu, address, exit.code, exit.hi);
+    if (vcpu.faults_injected !== before) return 'injected';
+    return result === RET_PF_EMULATE ? 'emulate' : 'retry';
+  }
+
+  translate(gva: number, access: 'read' | 'write' | 'fetch', user: boolean): number {
+    const vcpu = this.#vcpu;
+    const pfec = translations[access] | (user ? PFERR_USER_MASK : 0);
+    const gpa = gva_to_gpa(vcpu, vcpu.walk_mmu, gva, pfec);
+    if (gpa !== UNMAPPED_GVA) return gpa;
+    kvm_inject_emulated_page_fault(vcpu);
+    return -1;
+  }
+
+  guestWrote(gpa: number, bytes: number): void {
+    kvm_mmu_pte_write(this.#vcpu, gpa, bytes);
+  }
+
+  smi(): void {
+    enter_smm(this.#vcpu);
+  }
+
+  rsm(): void {
+    em_rsm(this.#vcpu);
+  }
+
+  vmrun(state: NestedEntry): void {
+    nested_svm_vmrun(this.#vcpu, state);
+  }
+
+  vmexit(): void {
+    if (is_guest_mode(this.#vcpu)) nested_svm_vmexit(this.#vcpu);
+  }
+
+  vmentry(state: NestedEntry): void {
+    nested_vmx_run(this.#vcpu, state);
+  }
+
+  nestedVmexit(): void {
+    if (is_guest_mode(this.#vcpu)) nested_vmx_vmexit(this.#vcpu);
+  }
+
+  /** kvm_complete_insn_gp */
+  #completed(refused: boolean): 'done' | 'gp' {
+    if (refused) kvm_inject_gp(this.#vcpu);
+    return refused ? 'gp' : 'done';
+  }
+}
+
+/** What is in force. */
+class View implements EraView {
+  readonly #vcpu: kvm_vcpu;
+
+  constructor(vcpu: kvm_vcpu) {
+    this.#vcpu = vcpu;
+  }
+
+  mmu(): string {
+    return this.#vcpu.mmu.name;
+  }
+
+  roles(): readonly { readonly base: number; readonly extended: number | null }[] {
+    const { base, ext } = this.#vcpu.mmu.mmu_role;
+    return [{ base, extended: ext }];
+  }
+
+  guestLevels(): number {
+    return this.#vcpu.mmu.root_level;
+  }
+
+  hostLevels(): number {
+    return this.#vcpu.mmu.shadow_root_level;
+  }
+
+  isSmm(): boolean {
+    return is_smm(this.#vcpu);
+  }
+
+  isGuestMode(): boolean {
+    return is_guest_mode(this.#vcpu);
+  }
+
+  root(): RootView | null {
+    const { mmu } = this.#vcpu;
+    return this.#rootView(mmu.root_pgd, mmu.root_hpa);
+  }
+
+  previousRoots(): readonly (RootView | null)[] {
+    return this.#vcpu.mmu.prev_roots.map(({ pgd, hpa }) => this.#rootView(pgd, hpa));
+  }
+
+  #rootView(pgd: number, frame: number): RootView | null {
+    if (frame === INVALID_PAGE) return null;
+    const { pages } = this.#vcpu.kvm.vm;
+    const sp = pages.idOfFrame(frame);
+    return { pgd, frame, role: pages.isSpecial(sp) ? null : pages.role[sp]! };
+  }
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * v5.10.262 arch/x86/kvm/vmx/vmx.c, svm.c: what the vendor modules do for the MMU code (struct kvm_x86_ops).
+ *
+ * Left out: fixed bits of CR0 and CR4 in VMX operation, the registers hardware gets in place of the guest's (the
+ * machine derives them), unrestricted guest as an option (with EPT it is on, as in every recording).
+ */
+import { CR0, CR4, EFER } from '../../src/sim/registers.ts';
+import { kvm_mmu_reset_context } from './mmu_roots.ts';
+import { shadow_root_level } from './role.ts';
+import { PT32E_ROOT_LEVEL, PT64_ROOT_4LEVEL } from './spte.ts';
+import { INVALID_PAGE, type kvm_vcpu } from './types.ts';
+
+const is_vmx = (vcpu: kvm_vcpu): boolean => vcpu.kvm.vm.host.vendor === 'vmx';
+
+/** kvm_x86_ops->tlb_flush_current: everything of the current context, at once. */
+export function tlb_flush_current(vcpu: kvm_vcpu): void {
+  vcpu.log.note('tlb_flush_current');
+  vcpu.cpu.flushCurrent();
+}
+
+/** kvm_x86_ops->tlb_flush_guest: the guest's linear translations. */
+export function tlb_flush_guest(vcpu: kvm_vcpu): void {
+  vcpu.log.note('tlb_flush_guest');
+  vcpu.cpu.flushGuest();
+}
+
+/** kvm_x86_ops->tlb_flush_gva */
+export function tlb_flush_gva(vcpu: kvm_vcpu, gva: number): void {
+  vcpu.log.note('tlb_flush_gva');
+  vcpu.kvm.vm.counters.tlb_flush_gva++;
+  vcpu.cpu.flushAddress(gva);
+}
+
+/** v5.10.262 mmu.h:98 kvm_mmu_load_pgd with the vendors' load_mmu_pgd: hardware gets the root, if there is one. */
+export const kvm_mmu_load_pgd = (vcpu: kvm_vcpu): void => {
+  const { mmu } = vcpu;
+  if (mmu.root_hpa === INVALID_PAGE) return;
+  vcpu.log.note('load_mmu_pgd');
+  vcpu.kvm.vm.counters.load_pgd++;
+  const level = shadow_root_level(mmu, 'kvm_mmu_load_pgd');
+  const is_pae_root = level < PT64_ROOT_4LEVEL && mmu.pae_root !== null;
+  vcpu.cpu.loadRoot(mmu.root_hpa, is_pae_root ? PT32E_ROOT_LEVEL : level);
+};
+
+/** EFER.LMA follows CR0.PG while EFER.LME is set. v5.10.262 svm.c svm_set_cr0, vmx.c enter_lmode and exit_lmode */
+function update_lma(vcpu: kvm_vcpu, cr0: number): void {
+  const { registers } = vcpu;
+  if ((registers.efer & EFER.LME) === 0) return;
+  const was_paging = (registers.cr0 & CR0.PG) !== 0;
+  const paging = (cr0 & CR0.PG) !== 0;
+  if (paging && !was_paging) registers.efer |= EFER.LMA;
+  if (was_paging && !paging) registers.efer &= ~EFER.LMA;
+}
+
+/**
+ * kvm_x86_ops->set_cr0
+ * VMX without unrestricted guest runs real mode as virtual-8086 mode; v5.10.262 vmx.c enter_rmode resets the context,
+ * with CR0 still as it was.
+ */
+export function set_cr0(vcpu: kvm_vcpu, cr0: number): void {
+  const { registers } = vcpu;
+  if (is_vmx(vcpu) && vcpu.kvm.vm.host.tdp === 'none') {
+    const real = (cr0 & CR0.PE) === 0;
+    if (real && !vcpu.vm86_active) kvm_mmu_reset_context(vcpu);
+    vcpu.vm86_active = real;
+  }
+  update_lma(vcpu, cr0);
+  registers.cr0 = cr0 >>> 0;
+}
+
+/** kvm_x86_ops->set_cr4. True: refused, for AMD has no VMX and VMX operation is not to be had in SMM. */
+export function set_cr4(vcpu: kvm_vcpu, cr4: number): boolean {
+  const { registers } = vcpu;
+  if (!is_vmx(vcpu)) {
+    if (cr4 & CR4.VMXE) return true;
+    // With nested paging hardware caches L1's translations, global ones too. v5.10.262 svm.c svm_set_cr4
+    if (vcpu.kvm.vm.host.tdp === 'npt' && ((registers.cr4 ^ cr4) & CR4.PGE) !== 0) tlb_flush_current(vcpu);
+  }
+  registers.cr4 = cr4 >>> 0;
+  return false;
+}
+
+/** kvm_x86_ops->set_efer */
+export function set_efer(vcpu: kvm_vcpu, efer: number): void {
+  vcpu.registers.efer = efer >>> 0;
+}
+
+/**
+ * kvm_x86_ops->run, as far as it makes cached registers stale: VMX always forgets the PDPTEs, SVM under nested paging.
+ * v5.10.262 vmx.c vmx_vcpu_run, svm.c svm_vcpu_run
+ */
+export function run(vcpu: kvm_vcpu): void {
+  if (is_vmx(vcpu) || vcpu.kvm.vm.host.tdp === 'npt') vcpu.pdptr_avail = false;
+}
+
+/**
+ * CR4 bits that a VMX guest may change without an exit: PVI TSD DE PGE PCE OSFXSR OSXMMEXCPT FSGSBASE, PGE with EPT
+ * only. v5.10.262 kvm_cache_regs.h KVM_POSSIBLE_CR4_GUEST_BITS
+ */
+const KVM_POSSIBLE_CR4_GUEST_BITS = 0x0001078e;
+const CR0_MP = 1 << 1;
+const CR0_TS = 1 << 3;
+
+/** Whether a write of CR0 leaves the guest. */
+function cr0_exits(vcpu: kvm_vcpu, value: number): boolean {
+  const { cr0 } = vcpu.registers;
+  if (is_vmx(vcpu)) return ((value ^ cr0) & ~CR0_TS) !== 0;
+  // v5.10.262 svm.c update_cr0_intercept: with the same value in hardware only "selective" writes exit.
+  const forced = vcpu.kvm.vm.host.tdp === 'npt' ? 0 : CR0.PG | CR0.WP;
+  const hardware = (cr0 | forced) & ~(CR0.CD | CR0.NW);
+  return hardware !== (cr0 | 0) || ((value ^ cr0) & ~(CR0_TS | CR0_MP)) !== 0;
+}
+
+/** Whether a register write leaves the guest: intercept bits (SVM), guest/host masks and exit controls (VMX). */
+export function intercepts(vcpu: kvm_vcpu, register: 'cr0' | 'cr3' | 'cr4' | 'efer', value: number): boolean {
+  const { tdp } = vcpu.kvm.vm.host;
+  switch (register) {
+    case 'cr0':
+      return cr0_exits(vcpu, value);
+    case 'cr3':
+      return tdp === 'none';
+    case 'cr4': {
+      const owned = tdp === 'ept' ? KVM_POSSIBLE_CR4_GUEST_BITS : KVM_POSSIBLE_CR4_GUEST_BITS & ~CR4.PGE;
+      return !is_vmx(vcpu) || ((value ^ vcpu.registers.cr4) & ~owned) !== 0;
+    }
+    case 'efer':
+      return true;
+  }
+}

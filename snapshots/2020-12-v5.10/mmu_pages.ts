@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * v5.10.262 arch/x86/kvm/mmu/mmu.c: shadow pages - lookup, linking, zapping, reclaim, generations.
+ *
+ * Left out: the hash function (the store looks up by gfn itself), memory caches, collision statistics, the shrinker
+ * that host memory pressure calls, the change of the page quota at run time.
+ */
+
+import { get, set } from '../../src/role/layout.ts';
+import { NO_PAGE } from '../../src/sim/shadow-pages.ts';
+import { account_shadowed, drop_spte, rmap_write_protect, unaccount_shadowed } from './mmu_rmap.ts';
+import {
+  __kvm_sync_page,
+  kvm_mmu_mark_parent_unsync,
+  kvm_sync_pages,
+  kvm_unlink_unsync_page,
+  mmu_zap_unsync_children,
+} from './mmu_sync.ts';
+import { direct_map, kvm_mmu_page_role, mmu_role, page_role, root_level } from './role.ts';
+import {
+  is_large_pte,
+  is_last_spte,
+  is_shadow_present_pte,
+  mmu_spte_clear_no_track,
+  mmu_spte_set,
+  nonleaf_spte,
+  PT_PAGE_TABLE_LEVEL,
+  PT32_ROOT_LEVEL,
+  sp_ad_disabled,
+  spte_hi,
+  spte_index,
+  spte_lo,
+  spte_to_pfn,
+  sptep_of,
+  sptep_to_sp,
+} from './spte.ts';
+import { kvm_tdp_mmu_zap_all } from './tdp_mmu.ts';
+import { kvm_flush_remote_tlbs, kvm_make_request, kvm_reload_remote_mmus } from './tlb.ts';
+import { KVM_REQ, type kvm, type kvm_mmu, type kvm_vcpu } from './types.ts';
+
+const { level: LEVEL, gpte_is_8_bytes: GPTE_IS_8_BYTES, quadrant: QUADRANT, direct: DIRECT } = kvm_mmu_page_role.at;
+const { access: ACCESS, invalid: INVALID } = kvm_mmu_page_role.at;
+
+/** v5.10.262 mmu.c drop_parent_pte */
+export function drop_parent_pte(kvm: kvm, sp: number, sptep: number): void {
+  kvm.vm.pages.unlinkParent(sp, sptep_to_sp(sptep), spte_index(sptep));
+  mmu_spte_clear_no_track(kvm, sptep);
+}
+
+/** The page an upper entry points to. */
+export const child_of = (kvm: kvm, sptep: number): number =>
+  kvm.vm.pages.idOfFrame(spte_to_pfn(spte_lo(kvm, sptep), spte_hi(kvm, sptep)));
+
+const is_invalid = (kvm: kvm, sp: number): boolean => get(kvm.vm.pages.role[sp]!, INVALID) !== 0;
+
+/** v5.10.262 mmu.c:1872 is_obsolete_sp: zapped while in use as a root, or of the other generation. */
+export const is_obsolete_sp = (kvm: kvm, sp: number): boolean =>
+  is_invalid(kvm, sp) || kvm.vm.pages.generation[sp] !== kvm.mmu_valid_gen;
+
+/** for_each_valid_sp: the pages of a frame, newest first. Zapped ones stay in the chain until they are freed. */
+export function* for_each_valid_sp(kvm: kvm, gfn: number): IterableIterator<number> {
+  const { pages } = kvm.vm;
+  for (let sp = pages.firstOf(gfn); sp !== NO_PAGE; sp = pages.nextOf(sp)) {
+    if (!is_obsolete_sp(kvm, sp)) yield sp;
+  }
+}
+
+/** for_each_gfn_indirect_valid_sp: those of them that shadow a guest table. */
+export function* for_each_gfn_indirect_valid_sp(kvm: kvm, gfn: number): IterableIterator<number> {
+  for (const sp of for_each_valid_sp(kvm, gfn)) if (get(kvm.vm.pages.role[sp]!, DIRECT) === 0) yield sp;
+}
+
+/** v5.10.262 mmu.c kvm_mmu_flush_or_zap: freeing pages brings a remote flush along. */
+export function kvm_mmu_flush_or_zap(
+  vcpu: kvm_vcpu,
+  invalid_list: number[],
+  remote_flush: boolean,
+  local_flush: boolean,
+): void {
+  if (invalid_list.length > 0) kvm_mmu_commit_zap_page(vcpu.kvm, invalid_list);
+  else if (remote_flush) kvm_flush_remote_tlbs(vcpu.kvm);
+  else if (local_flush) kvm_make_request(KVM_REQ.TLB_FLUSH_CURRENT, vcpu);
+}
+
+/** Role of the page that `kvm_mmu_get_page` looks for: the context's, and what is the page's own. */
+export function role_of_page(mmu: kvm_mmu, gaddr: number, level: number, direct: boolean, access: number): number {
+  let role = mmu_role.base.word(mmu, 'kvm_mmu_get_page');
+  role = set(role, LEVEL, level);
+  role = set(role, DIRECT, direct ? 1 : 0);
+  if (direct) role = set(role, GPTE_IS_8_BYTES, 1);
+  role = set(role, ACCESS, access);
+  // The mmu's form is asked, not `direct`: pages that split a 4 MiB guest page get a quadrant as well.
+  if (direct_map(mmu, 'kvm_mmu_get_page') === 0 && root_level(mmu, 'kvm_mmu_get_page') <= PT32_ROOT_LEVEL) {
+    const quadrant = Math.floor(gaddr / 2 ** (12 + 9 * level)) % 2 ** level;
+    role = set(role, QUADRANT, quadrant);
+  }
+  return role;
+}
+
+/**
+ * v5.10.262 mmu.c:2020 kvm_mmu_get_page
+ * The page of a frame with exactly this role, found or made. `gaddr` tells which part of a 2-level guest table it is.
+ */
+export function kvm_mmu_get_page(
+  vcpu: kvm_vcpu,
+  gfn: number,
+  gaddr: number,
+  level: number,
+  direct: boolean,
+  access: number,
+): number {
+  const { kvm, mmu } = vcpu;
+  const { pages, counters, existingByRole, newByRole } = kvm.vm;
+  const role = role_of_page(mmu, gaddr, level, direct, access);
+  const direct_mmu = direct_map(mmu, 'kvm_mmu_get_page') !== 0;
+  const invalid_list: number[] = [];
+  let need_sync = false;
+
+  for (const sp of for_each_valid_sp(kvm, gfn)) {
+    if (pages.unsync[sp] !== 0) need_sync = true;
+    if (page_role.word(kvm.page(sp), 'kvm_mmu_get_page') !== role) continue;
+    if (!direct_mmu) {
+      if (pages.unsync[sp] !== 0) {
+        // The sync can end with a zap; then the page is built anew.
+        if (!__kvm_sync_page(vcpu, sp, invalid_list)) break;
+        kvm_make_request(KVM_REQ.TLB_FLUSH_CURRENT, vcpu);
+      }
+      if (pages.unsyncChildren[sp]! > 0) kvm_make_request(KVM_REQ.MMU_SYNC, vcpu);
+      pages.writeFlooding[sp] = 0;
+    }
+    counters.get_page_existing++;
+    existingByRole.add(role);
+    return sp;
+  }
+
+  counters.get_page_new++;
+  newByRole.add(role);
+  let flush = false;
+  const sp = pages.create(gfn, role);
+  pages.generation[sp] = kvm.mmu_valid_gen;
+  kvm.n_used_mmu_pages++;
+  if (!direct) {
+    // Write protection comes before the syncs: what they copy must not change behind them.
+    account_shadowed(kvm, sp);
+    if (level === PT_PAGE_TABLE_LEVEL && rmap_write_protect(vcpu, gfn)) kvm_flush_remote_tlbs(kvm);
+    if (level > PT_PAGE_TABLE_LEVEL && need_sync) flush = kvm_sync_pages(vcpu, gfn, invalid_list);
+  }
+  kvm_mmu_flush_or_zap(vcpu, invalid_list, false, flush);
+  return sp;
+}
+
+/** v5.10.262 mmu.c link_shadow_page */
+export function link_shadow_page(vcpu: kvm_vcpu, sptep: number, sp: number): void {
+  const { kvm } = vcpu;
+  const { pages } = kvm.vm;
+  const spte = nonleaf_spte(kvm.masks, pages.frameOf(sp), sp_ad_disabled(kvm, sp, 'link_shadow_page'));
+  mmu_spte_set(kvm, sptep, spte.lo, spte.hi);
+  pages.linkParent(sp, sptep_to_sp(sptep), spte_index(sptep));
+  if (pages.unsyncChildren[sp]! > 0 || pages.unsync[sp] !== 0) kvm_mmu_mark_parent_unsync(kvm, sptep);
+}
+
+/**
+ * v5.10.262 mmu.c validate_direct_spte
+ * A direct page that splits a large guest page carries the guest entry's rights; when those changed (a clean entry got
+ * dirty), another page takes its place.
+ */
+export function validate_direct_spte(vcpu: kvm_vcpu, sptep: number, direct_access: number): void {
+  const { kvm } = vcpu;
+  const lo = spte_lo(kvm, sptep);
+  if (!is_shadow_present_pte(lo, spte_hi(kvm, sptep)) || is_large_pte(lo)) return;
+  const child = child_of(kvm, sptep);
+  if (page_role.access(kvm.page(child), 'validate_direct_spte') === direct_access) return;
+  drop_parent_pte(kvm, child, sptep);
+  kvm_flush_remote_tlbs(kvm);
+}
+
+/**
+ * v5.10.262 mmu.c:2239 mmu_page_zap_pte
+ * Clears one entry. A page of L2's tables that loses its last parent goes too (only with a list, and only under
+ * two-dimensional paging): it is unlikely to be found again. Returns how many pages that zapped.
+ */
+export function mmu_page_zap_pte(kvm: kvm, sp: number, sptep: number, invalid_list: number[] | null): number {
+  const lo = spte_lo(kvm, sptep);
+  if (!is_shadow_present_pte(lo, spte_hi(kvm, sptep))) return 0;
+  if (is_last_spte(lo, page_role.level(kvm.page(sp), 'mmu_page_zap_pte'))) {
+    drop_spte(kvm, sptep);
+    return 0;
+  }
+  const child = child_of(kvm, sptep);
+  drop_parent_pte(kvm, child, sptep);
+  if (kvm.vm.host.tdp === 'none' || invalid_list === null || kvm.vm.pages.hasParents(child)) return 0;
+  if (page_role.guest_mode(kvm.page(child), 'mmu_page_zap_pte') === 0) return 0;
+  return kvm_mmu_prepare_zap_page(kvm, child, invalid_list);
+}
+
+function kvm_mmu_page_unlink_children(kvm: kvm, sp: number, invalid_list: number[]): number {
+  let zapped = 0;
+  for (let i = 0; i < 512; i++) zapped += mmu_page_zap_pte(kvm, sp, sptep_of(sp, i), invalid_list);
+  return zapped;
+}
+
+function kvm_mmu_unlink_parents(kvm: kvm, sp: number): void {
+  const { pages } = kvm.vm;
+  for (let parent = pages.anyParent(sp); parent >= 0; parent = pages.anyParent(sp)) drop_parent_pte(kvm, sp, parent);
+}
+
+/** What one zap took with it: how many pages, and whether others than the page itself went. */
+interface zapped {
+  readonly nr_zapped: number;
+  readonly list_unstable: boolean;
+}
+
+/**
+ * v5.10.262 mmu.c:2296 __kvm_mmu_prepare_zap_page Takes the page and the unsync pages below it out of use; they are
+ * freed with the commit. A root in use leaves the list of active pages, becomes invalid, and is freed with its last
+ * user.
+ */
+function __kvm_mmu_prepare_zap_page(kvm: kvm, sp: number, invalid_list: number[]): zapped {
+  const { pages, counters, zappedByRole } = kvm.vm;
+  const role = pages.role[sp]!;
+  counters.zap_pages++;
+  zappedByRole.add(role);
+  let nr_zapped = mmu_zap_unsync_children(kvm, sp, invalid_list);
+  nr_zapped += kvm_mmu_page_unlink_children(kvm, sp, invalid_list);
+  kvm_mmu_unlink_parents(kvm, sp);
+  const list_unstable = nr_zapped > 0;
+  if (!is_invalid(kvm, sp) && get(role, DIRECT) === 0) unaccount_shadowed(kvm, sp);
+  if (pages.unsync[sp] !== 0) kvm_unlink_unsync_page(kvm, sp);
+  // Users of an obsolete page were told to reload when the generation changed.
+  const reload = pages.rootCount[sp] !== 0 && !is_obsolete_sp(kvm, sp);
+  if (pages.rootCount[sp] === 0) {
+    nr_zapped++;
+    invalid_list.push(sp);
+    kvm.n_used_mmu_pages--;
+  }
+  pages.deactivate(sp);
+  pages.role[sp] = set(pages.role[sp]!, INVALID, 1);
+  if (reload) kvm_reload_remote_mmus(kvm);
+  return { nr_zapped, list_unstable };
+}
+
+/** v5.10.262 mmu.c kvm_mmu_prepare_zap_page: how many pages went to the list. */
+export function kvm_mmu_prepare_zap_page(kvm: kvm, sp: number, invalid_list: number[]): number {
+  return __kvm_mmu_prepare_zap_page(kvm, sp, invalid_list).nr_zapped;
+}
+
+/** v5.10.262 mmu.c kvm_mmu_commit_zap_page */
+export function kvm_mmu_commit_zap_page(kvm: kvm, invalid_list: number[]): void {
+  if (invalid_list.length === 0) return;
+  kvm_flush_remote_tlbs(kvm);
+  for (const sp of invalid_list) kvm.vm.pages.destroy(sp);
+  invalid_list.length = 0;
+}
+
+/** v5.10.262 mmu.c:2388 kvm_mmu_zap_oldest_mmu_pages: from the oldest on, roots in use excepted. */
+function kvm_mmu_zap_oldest_mmu_pages(kvm: kvm, nr_to_zap: number): void {
+  const { pages, counters } = kvm.vm;
+  const invalid_list: number[] = [];
+  let total_zapped = 0;
+  let sp = pages.oldest;
+  while (sp !== NO_PAGE && total_zapped < nr_to_zap) {
+    const newer = pages.newerThan(sp);
+    if (pages.rootCount[sp] !== 0) {
+      sp = newer;
+      continue;
+    }
+    const { nr_zapped, list_unstable } = __kvm_mmu_prepare_zap_page(kvm, sp, invalid_list);
+    total_zapped += nr_zapped;
+    // What went along may have been the neighbour: begin again at the oldest that is left.
+    sp = list_unstable ? pages.oldest : newer;
+  }
+  kvm_mmu_commit_zap_page(kvm, invalid_list);
+  counters.mmu_recycled += total_zapped;
+}
+
+/** v5.10.262 kvm_host.h, mmu.h: below this many free pages a fault reclaims, up to that many. */
+const KVM_MIN_FREE_MMU_PAGES = 5;
+const KVM_REFILL_PAGES = 25;
+
+const kvm_mmu_available_pages = (kvm: kvm): number => Math.max(0, kvm.vm.pageLimit - kvm.n_used_mmu_pages);
+
+/** v5.10.262 mmu.c:2434 make_mmu_pages_available: false (-ENOSPC) when no page is left. */
+export function make_mmu_pages_available(vcpu: kvm_vcpu): boolean {
+  const { kvm } = vcpu;
+  const available = kvm_mmu_available_pages(kvm);
+  if (available >= KVM_MIN_FREE_MMU_PAGES) return true;
+  vcpu.log.because('make_mmu_pages_available', '');
+  kvm_mmu_zap_oldest_mmu_pages(kvm, KVM_REFILL_PAGES - available);
+  return kvm_mmu_available_pages(kvm) > 0;
+}
+
+/** v5.10.262 mmu.c kvm_mmu_unprotect_page: no table of this frame is shadowed afterwards. True: some was. */
+export function kvm_mmu_unprotect_page(kvm: kvm, gfn: number): boolean {
+  const invalid_list: number[] = [];
+  let found = false;
+  for (const sp of for_each_gfn_indirect_valid_sp(kvm, gfn)) {
+    found = true;
+    kvm_mmu_prepare_zap_page(kvm, sp, invalid_list);
+  }
+  kvm_mmu_commit_zap_page(kvm, invalid_list);
+  return found;
+}
+
+/** v5.10.262 mmu.c:5376 kvm_zap_obsolete_pages, oldest first; over again when others went with one. */
+function kvm_zap_obsolete_pages(kvm: kvm): void {
+  const { pages } = kvm.vm;
+  for (let sp = pages.oldest; sp !== NO_PAGE && is_obsolete_sp(kvm, sp); ) {
+    const newer = pages.newerThan(sp);
+    sp = __kvm_mmu_prepare_zap_page(kvm, sp, kvm.zapped_obsolete_pages).list_unstable ? pages.oldest : newer;
+  }
+  kvm_mmu_commit_zap_page(kvm, kvm.zapped_obsolete_pages);
+}
+
+/** v5.10.262 mmu.c:5437 kvm_mmu_zap_all_fast: the memory slots changed, every page goes. */
+export function kvm_mmu_zap_all_fast(kvm: kvm): void {
+  kvm.vm.log.because('kvm_mmu_zap_all_fast', 'memslots');
+  kvm.mmu_valid_gen = kvm.mmu_valid_gen === 0 ? 1 : 0;
+  kvm_reload_remote_mmus(kvm);
+  kvm_zap_obsolete_pages(kvm);
+  kvm_tdp_mmu_zap_all(kvm);
+}
