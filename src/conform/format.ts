@@ -47,6 +47,7 @@ const sectionOfFormat: Readonly<Record<string, string>> = {
   'kvm-mmu-permission-fault-vectors': 'permission-fault',
   'kvm-mmu-rootcache-vectors': 'rootcache',
   'kvm-mmu-event-sequences': 'sequences',
+  'kvm-mmu-reinit-vectors': 'reinit',
 };
 
 /** Columns of a step that are given; all others were answered by the real code. */
@@ -184,13 +185,18 @@ function zip(place: string, columns: readonly VectorValue[], values: VectorValue
 /** Role files name hosts and reserved-bit sets by key; rows get them in full, so that a row says all of its input. */
 function withInlineTables(section: Section, header: Json): Section {
   const { hosts, rsvd_sets: sets } = header;
-  if (section.kind !== 'rows' || !isObject(hosts) || !Array.isArray(sets)) return section;
-  const set = (index: VectorValue | undefined): VectorValue => (typeof index === 'number' ? sets[index]! : null);
+  if (section.kind !== 'rows' || !isObject(hosts)) return section;
+  const set = (index: VectorValue | undefined): VectorValue =>
+    typeof index === 'number' && Array.isArray(sets) ? sets[index]! : null;
+  const withSets = (expected: VectorRow): VectorRow =>
+    Array.isArray(sets)
+      ? { ...expected, guest_rsvd: set(expected.guest_rsvd), shadow_zero: set(expected.shadow_zero) }
+      : expected;
   return {
     ...section,
     rows: section.rows.map(({ input, expected }) => ({
       input: { ...input, host: hosts[String(input.host)]! },
-      expected: { ...expected, guest_rsvd: set(expected.guest_rsvd), shadow_zero: set(expected.shadow_zero) },
+      expected: withSets(expected),
     })),
   };
 }
