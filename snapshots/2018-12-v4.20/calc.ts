@@ -119,7 +119,10 @@ function kvm_calc_mmu_role_ext(vcpu: kvm_vcpu): number {
   return set(ext, ext_at.valid, 1);
 }
 
-/** v4.20 mmu.c:4740 kvm_calc_mmu_role_common. `base_only`: the role is to be compared with a page's, which has no other half. */
+/**
+ * v4.20 mmu.c:4740 kvm_calc_mmu_role_common. `base_only`: the role is to be compared with a page's, which has no other
+ * half.
+ */
 function kvm_calc_mmu_role_common(vcpu: kvm_vcpu, base_only: boolean): kvm_mmu_role {
   let base = 0;
   base = set(base, at.access, ACC_ALL);
@@ -187,10 +190,9 @@ function init_kvm_tdp_mmu(vcpu: kvm_vcpu): void {
 }
 
 /**
- * v4.20 mmu.c:4823 kvm_calc_shadow_mmu_root_page_role
- * SMEP and SMAP are read from the extended half of this very role: a role made with `base_only` never has
- * smep_andnot_wp or smap_andnot_wp, and a CR3 switch with CR0.WP = 0 and one of them on finds no root (repaired in v5.18).
- * Level 3 is nominal: such a context's root pages have level 2.
+ * v4.20 mmu.c:4823 kvm_calc_shadow_mmu_root_page_role SMEP and SMAP are read from the extended half of this very role:
+ * a role made with `base_only` never has smep_andnot_wp or smap_andnot_wp, and a CR3 switch with CR0.WP = 0 and one of
+ * them on finds no root (repaired in v5.18). Level 3 is nominal: such a context's root pages have level 2.
  */
 export function kvm_calc_shadow_mmu_root_page_role(vcpu: kvm_vcpu, base_only: boolean): kvm_mmu_role {
   const role = kvm_calc_mmu_role_common(vcpu, base_only);
@@ -216,9 +218,9 @@ export function kvm_init_shadow_mmu(vcpu: kvm_vcpu): void {
 }
 
 /**
- * v4.20 mmu.c:4868 kvm_calc_shadow_ept_root_page_role
- * Inherits the base role of root_mmu, of L1's last set-up. Under EPT that has L1's cr4_pae, which is taken for the size of
- * EPT12's entries by everything that reads it (repaired in v5.1).
+ * v4.20 mmu.c:4868 kvm_calc_shadow_ept_root_page_role Inherits the base role of root_mmu, of L1's last set-up. Under
+ * EPT that has L1's cr4_pae, which is taken for the size of EPT12's entries by everything that reads it (repaired in
+ * v5.1).
  */
 export function kvm_calc_shadow_ept_root_page_role(
   vcpu: kvm_vcpu,
@@ -235,9 +237,9 @@ export function kvm_calc_shadow_ept_root_page_role(
 }
 
 /**
- * v4.20 mmu.c:4888 kvm_init_shadow_ept_mmu, on guest_mmu
- * The root is looked for first, with the complete role and whether or not a set-up follows, while the context still has its
- * old levels: right after creation they are 0 and nothing is looked up.
+ * v4.20 mmu.c:4888 kvm_init_shadow_ept_mmu, on guest_mmu The root is looked for first, with the complete role and
+ * whether or not a set-up follows, while the context still has its old levels: right after creation they are 0 and
+ * nothing is looked up.
  */
 export function kvm_init_shadow_ept_mmu(
   vcpu: kvm_vcpu,
@@ -275,7 +277,10 @@ function init_kvm_softmmu(vcpu: kvm_vcpu): void {
   context.inject_page_fault = 'kvm_inject_page_fault';
 }
 
-/** v4.20 mmu.c:4934 init_kvm_nested_mmu. This context walks L2's own tables only: its role has no levels, and it no roots. */
+/**
+ * v4.20 mmu.c:4934 init_kvm_nested_mmu. This context walks L2's own tables only: its role has no levels, and it no
+ * roots.
+ */
 function init_kvm_nested_mmu(vcpu: kvm_vcpu): void {
   const g_context = vcpu.nested_mmu;
   if (!store_role(g_context, kvm_calc_mmu_role_common(vcpu, false), 'init_kvm_nested_mmu')) return;

@@ -2,8 +2,8 @@
 /**
  * v4.20 arch/x86/kvm/vmx.c, svm.c: what the vendor modules do for the MMU code (struct kvm_x86_ops).
  *
- * Left out: fixed bits of CR0 and CR4 in VMX operation, the registers hardware gets in place of the guest's (the machine
- * derives them), unrestricted guest as an option (with EPT it is on, as in every recording).
+ * Left out: fixed bits of CR0 and CR4 in VMX operation, the registers hardware gets in place of the guest's (the
+ * machine derives them), unrestricted guest as an option (with EPT it is on, as in every recording).
  */
 import { CR0, CR4, EFER } from '../../src/sim/registers.ts';
 import { kvm_mmu_reset_context } from './mmu_roots.ts';

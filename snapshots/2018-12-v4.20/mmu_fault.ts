@@ -2,8 +2,8 @@
 /**
  * v4.20 arch/x86/kvm/mmu.c: setting leaf entries, mapping without guest tables, the fast path, the entry point.
  *
- * Left out: the host's page lookup with its waits and retries (guest RAM is there: frame n is host frame n), transparent
- * huge pages (hugetlbfs-like backing is Vm.hostPageLevel), MTRR checks, reserved-bit faults (there are no
+ * Left out: the host's page lookup with its waits and retries (guest RAM is there: frame n is host frame n),
+ * transparent huge pages (hugetlbfs-like backing is Vm.hostPageLevel), MTRR checks, reserved-bit faults (there are no
  * MMIO SPTEs), the unprotect-and-retry of emulated instructions that do not write page tables, host async faults.
  */
 import { page_fault } from './mmu_handlers.ts';

@@ -2,8 +2,8 @@
 /**
  * v4.20 arch/x86/kvm/mmu.c: shadow pages - lookup, linking, zapping, reclaim, generations.
  *
- * Left out: the hash function (the store looks up by gfn itself), memory caches, collision statistics, the shrinker that
- * host memory pressure calls, the change of the page quota at run time.
+ * Left out: the hash function (the store looks up by gfn itself), memory caches, collision statistics, the shrinker
+ * that host memory pressure calls, the change of the page quota at run time.
  */
 
 import { get, set } from '../../src/role/layout.ts';

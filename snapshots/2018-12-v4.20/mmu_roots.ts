@@ -189,9 +189,9 @@ export const kvm_mmu_sync_roots = probe(
 );
 
 /**
- * v4.20 mmu.c:4121 cached_root_available
- * Looks through the previous roots for one of this CR3 whose page has exactly this role. The outgoing root is put in front
- * under what get_cr3 says now, valid or not; without a match the oldest becomes current, for the caller to free.
+ * v4.20 mmu.c:4121 cached_root_available Looks through the previous roots for one of this CR3 whose page has exactly
+ * this role. The outgoing root is put in front under what get_cr3 says now, valid or not; without a match the oldest
+ * becomes current, for the caller to free.
  */
 function cached_root_available(vcpu: kvm_vcpu, new_cr3: number, new_role: number): boolean {
   const { kvm, mmu } = vcpu;

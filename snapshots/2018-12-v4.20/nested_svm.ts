@@ -2,7 +2,8 @@
 /**
  * v4.20 arch/x86/kvm/svm.c: VMRUN and #VMEXIT of an L1 that runs guests of its own, as far as the MMU sees them.
  *
- * Left out: everything else in a VMCB; checks of L1's VMCB other than "nested paging asked for, but KVM itself has none".
+ * Left out: everything else in a VMCB; checks of L1's VMCB other than "nested paging asked for, but KVM itself has
+ * none".
  */
 import type { NestedEntry } from '../../src/era.ts';
 import { kvm_init_shadow_mmu } from './calc.ts';

@@ -96,8 +96,8 @@ export function update_pte(vcpu: kvm_vcpu, type: pttype, sptep: number, lo: numb
 }
 
 /**
- * FNAME(gpte_changed): whether the entry that the walk read is another by now. On one vCPU that happens where a walk's own
- * accessed bits fall into a table that it reads twice (tables that map themselves). Keeps the leaf's neighbours.
+ * FNAME(gpte_changed): whether the entry that the walk read is another by now. On one vCPU that happens where a walk's
+ * own accessed bits fall into a table that it reads twice (tables that map themselves). Keeps the leaf's neighbours.
  */
 function gpte_changed(vcpu: kvm_vcpu, type: pttype, gw: guest_walker, level: number): boolean {
   const { gpte } = vcpu;
@@ -132,7 +132,9 @@ function pte_prefetch(vcpu: kvm_vcpu, type: pttype, gw: guest_walker, sptep: num
   }
 }
 
-/** First loop of FNAME(fetch): pages that shadow the guest's tables. False: the guest's tables changed under the walk. */
+/**
+ * First loop of FNAME(fetch): pages that shadow the guest's tables. False: the guest's tables changed under the walk.
+ */
 function fetch_indirect(
   vcpu: kvm_vcpu,
   type: pttype,
@@ -187,7 +189,9 @@ function fetch(
   return emulate;
 }
 
-/** FNAME(is_self_change_mapping) v4.20 ~699: the mapping would let the guest write one of the tables that lead to it. */
+/**
+ * FNAME(is_self_change_mapping) v4.20 ~699: the mapping would let the guest write one of the tables that lead to it.
+ */
 function is_self_change_mapping(vcpu: kvm_vcpu, walker: guest_walker, user_fault: boolean): boolean {
   const writable = (walker.pte_access & ACC_WRITE_MASK) !== 0 || (!is_write_protection(vcpu) && !user_fault);
   if (!writable) return false;
@@ -227,8 +231,8 @@ export function page_fault(vcpu: kvm_vcpu, type: pttype, addr: number, code: num
     walker.gfn = gfn_round(walker.gfn, level);
   }
   if (is_noslot(vcpu, walker.gfn)) return RET_PF_EMULATE;
-  // Without CR0.WP the kernel writes read-only pages: the mapping becomes writable, for the kernel alone, and must not be
-  // executable as a kernel page where SMEP would have forbidden the user page. Hence the two *_andnot_wp role bits.
+  // Without CR0.WP the kernel writes read-only pages: the mapping becomes writable, for the kernel alone, and must not
+  // be executable as a kernel page where SMEP would have forbidden the user page. Hence the two *_andnot_wp role bits.
   if (write_fault && (walker.pte_access & ACC_WRITE_MASK) === 0 && !is_write_protection(vcpu) && !user_fault) {
     walker.pte_access = (walker.pte_access | ACC_WRITE_MASK) & ~ACC_USER_MASK;
     if (vcpu.registers.cr4 & CR4.SMEP) walker.pte_access &= ~ACC_EXEC_MASK;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/** v4.20 arch/x86/kvm/mmu.c: struct kvm_shadow_walk_iterator. Left out: the lockless variant, which differs in locks only. */
+/**
+ * v4.20 arch/x86/kvm/mmu.c: struct kvm_shadow_walk_iterator. Left out: the lockless variant, which differs in locks
+ * only.
+ */
 import { direct_map, root_level, shadow_root_level } from './role.ts';
 import {
   is_last_spte,
@@ -24,9 +27,9 @@ export interface kvm_shadow_walk_iterator {
 }
 
 /**
- * v4.20 mmu.c:2460 shadow_walk_init_using_root
- * Hardware's PAE root (and the lm_root page above it, under nested NPT) is stepped over: the walk begins with the level-2
- * page of the address's gigabyte, and is empty where the guest has no PDPTE.
+ * v4.20 mmu.c:2460 shadow_walk_init_using_root Hardware's PAE root (and the lm_root page above it, under nested NPT) is
+ * stepped over: the walk begins with the level-2 page of the address's gigabyte, and is empty where the guest has no
+ * PDPTE.
  */
 export function shadow_walk(vcpu: kvm_vcpu, root: number, addr: number): kvm_shadow_walk_iterator {
   const { mmu } = vcpu;

@@ -50,8 +50,8 @@ function pre_leave_smm(vcpu: kvm_vcpu): void {
 }
 
 /**
- * v4.20 x86.c ~7362 enter_smm. The registers change through the vendor's functions, which reset nothing; then the context
- * is reset twice, once by the CPUID update.
+ * v4.20 x86.c ~7362 enter_smm. The registers change through the vendor's functions, which reset nothing; then the
+ * context is reset twice, once by the CPUID update.
  */
 export function enter_smm(vcpu: kvm_vcpu): void {
   if (is_smm(vcpu)) return;

@@ -2,9 +2,9 @@
 /**
  * v4.20 arch/x86/kvm/mmu.c: the format of the entries KVM builds, and how one entry is changed.
  *
- * Left out: MMIO SPTEs (an access outside guest RAM is emulated each time), the encryption bit (hardware strips it before
- * it uses an address), the address bits turned over against L1TF (only MMIO SPTEs have them), lockless updates of 32-bit
- * hosts, the dirty and accessed marks of host pages.
+ * Left out: MMIO SPTEs (an access outside guest RAM is emulated each time), the encryption bit (hardware strips it
+ * before it uses an address), the address bits turned over against L1TF (only MMIO SPTEs have them), lockless updates
+ * of 32-bit hosts, the dirty and accessed marks of host pages.
  */
 import type { Host } from '../../src/sim/host.ts';
 import { ENTRIES } from '../../src/sim/shadow-pages.ts';
@@ -41,7 +41,9 @@ const SHADOW_ACC_TRACK_SAVED_SHIFT_HI = 20;
 /** Neighbouring leaf entries filled with one fault. */
 export const PTE_PREFETCH_NUM = 8;
 
-/** The shadow_*_mask variables: which bit means what. `_hi` names a mask of the high half; all others are of the low. */
+/**
+ * The shadow_*_mask variables: which bit means what. `_hi` names a mask of the high half; all others are of the low.
+ */
 export interface spte_masks {
   readonly shadow_present_mask: number;
   readonly shadow_user_mask: number;
@@ -219,8 +221,8 @@ export function keep_write(spte: new_spte): void {
 }
 
 /**
- * v4.20 mmu.c mark_spte_for_access_track
- * A prefetched entry must not look accessed. Where hardware has no accessed bit, all rights go and the first use faults.
+ * v4.20 mmu.c mark_spte_for_access_track A prefetched entry must not look accessed. Where hardware has no accessed bit,
+ * all rights go and the first use faults.
  */
 export function mark_spte_for_access_track(masks: spte_masks, spte: new_spte): void {
   if (spte_ad_enabled(spte.hi)) spte.lo &= ~masks.shadow_accessed_mask;

@@ -6,8 +6,8 @@ const access_str = ['---', '--x', 'w--', 'w-x', '-u-', '-ux', 'wu-', 'wux'] as c
 const at = kvm_mmu_page_role.at;
 
 /**
- * v4.20 arch/x86/kvm/mmutrace.h KVM_MMU_PAGE_PRINTK: the role part of a page, without generation, gfn and counts. cr0_wp,
- * smep_andnot_wp, smap_andnot_wp, guest_mode and smm are not printed, so one text can stand for several roles.
+ * v4.20 arch/x86/kvm/mmutrace.h KVM_MMU_PAGE_PRINTK: the role part of a page, without generation, gfn and counts.
+ * cr0_wp, smep_andnot_wp, smap_andnot_wp, guest_mode and smm are not printed, so one text can stand for several roles.
  */
 export function roleText(role: number): string {
   const flag = (field: (typeof at)['direct'], text: string): string => (get(role, field) !== 0 ? text : '');

@@ -219,7 +219,9 @@ export class kvm_vcpu {
   readonly nested: nested_state = { l1: new Registers(), pointer: null, last_vpid: 0, vpid: 0, smm: null };
   /** Registers as the SMI saved them. */
   readonly smram = new Registers();
-  /** Walks of the MMU in use; walks of L2's own tables, which run the first for every table they meet; an entry read. */
+  /**
+   * Walks of the MMU in use; walks of L2's own tables, which run the first for every table they meet; an entry read.
+   */
   readonly walker = new guest_walker();
   readonly nested_walker = new guest_walker();
   readonly gpte = { lo: 0, hi: 0 };

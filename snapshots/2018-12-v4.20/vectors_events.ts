@@ -84,7 +84,8 @@ function action({ name, detail }: LogEntry): string | null {
 /** Section `events`. */
 export function event(row: VectorRow): VectorRow {
   const pdptesOk = num(row, 'pdptes_ok') === 1;
-  // The recorder of load_pdptrs did not look at memory, so a table may be anywhere; where no page can be, absence fails it.
+  // The recorder of load_pdptrs did not look at memory, so a table may be anywhere; where no page can be, absence fails
+  // it.
   const vcpu = makeVcpu(eptHost(4, true), pdptesOk ? { guestFrames: 2 ** 52 } : {});
   const { registers, log } = vcpu;
   registers.cr0 = hex(row, 'cr0');

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * v4.20 arch/x86/kvm/x86.c (and vmx.c handle_invpcid): register writes, invalidation, guest entry. The functions are those
- * of v4.20 up to renames.
+ * v4.20 arch/x86/kvm/x86.c (and vmx.c handle_invpcid): register writes, invalidation, guest entry. The functions are
+ * those of v4.20 up to renames.
  *
- * Left out: everything at these places that is not about the MMU (async page faults, interrupts, timers), the CD/NW quirk
- * of old user space (off), CS.L (a write of CR0.PG never comes from 64-bit code here).
+ * Left out: everything at these places that is not about the MMU (async page faults, interrupts, timers), the CD/NW
+ * quirk of old user space (off), CS.L (a write of CR0.PG never comes from 64-bit code here).
  */
 
 import type { Cpu } from '../../src/sim/cpu.ts';
@@ -91,7 +91,9 @@ export function kvm_set_cr0(vcpu: kvm_vcpu, value: number, noncoherent_dma: bool
   return false;
 }
 
-/** v4.20 cpuid.c kvm_update_cpuid: CPUID depends on CR4.OSXSAVE and PKE; the context is set up anew, whatever changed. */
+/**
+ * v4.20 cpuid.c kvm_update_cpuid: CPUID depends on CR4.OSXSAVE and PKE; the context is set up anew, whatever changed.
+ */
 export function kvm_update_cpuid(vcpu: kvm_vcpu): void {
   vcpu.log.enter('kvm_update_cpuid', '');
   try {
@@ -236,8 +238,8 @@ function kvm_vcpu_flush_tlb(vcpu: kvm_vcpu): void {
 }
 
 /**
- * v4.20 x86.c ~7534 vcpu_enter_guest, from the requests to the root. A failed load leaves the exit loop running: the triple
- * fault it asked for is served on the next round. `shutdown` also stands for the error that no free page makes.
+ * v4.20 x86.c ~7534 vcpu_enter_guest, from the requests to the root. A failed load leaves the exit loop running: the
+ * triple fault it asked for is served on the next round. `shutdown` also stands for the error that no free page makes.
  */
 export function vcpu_enter_guest(vcpu: kvm_vcpu): 'entered' | 'shutdown' {
   for (;;) {

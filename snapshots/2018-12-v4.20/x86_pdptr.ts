@@ -18,9 +18,8 @@ function pdpt_gpa(vcpu: kvm_vcpu, mmu: kvm_mmu, cr3: number): number {
 }
 
 /**
- * v4.20 x86.c:670 load_pdptrs
- * A present entry is tested with the reserved bits of the *current* MMU's level 3, set up for the mode before this one: on
- * a fresh vCPU nothing is reserved. The call itself has no effect on roots.
+ * v4.20 x86.c:670 load_pdptrs A present entry is tested with the reserved bits of the *current* MMU's level 3, set up
+ * for the mode before this one: on a fresh vCPU nothing is reserved. The call itself has no effect on roots.
  */
 export function load_pdptrs(vcpu: kvm_vcpu, mmu: kvm_mmu, cr3: number): boolean {
   const { memory } = vcpu.kvm.vm;
@@ -61,8 +60,8 @@ export function pdptrs_changed(vcpu: kvm_vcpu): boolean {
 }
 
 /**
- * v4.20 kvm_cache_regs.h kvm_pdptr_read with the vendors' cache_reg: EPT keeps the four in fields of the VMCS, NPT makes
- * KVM read the table again.
+ * v4.20 kvm_cache_regs.h kvm_pdptr_read with the vendors' cache_reg: EPT keeps the four in fields of the VMCS, NPT
+ * makes KVM read the table again.
  */
 export function kvm_pdptr_read(vcpu: kvm_vcpu, index: number): { readonly lo: number; readonly hi: number } {
   const { walk_mmu } = vcpu;
