@@ -7,6 +7,11 @@ import type { Vm } from './sim/vm.ts';
 /**
  * The seam: what the machine, the replay and the checks may ask of a port, and nothing else. A port answers in kernel
  * terms; who asks does not know which kernel it is.
+ *
+ * A linear address crosses the seam as the address of its 4 KiB page, an unsigned 64-bit value with its low 12 bits clear:
+ * so a double holds it exactly, in either half of 48- and 57-bit address spaces. KVM's paging code looks at nothing below;
+ * who made the access adds the offset again to what comes back. Guest-physical addresses have at most 52 bits and cross
+ * whole.
  */
 export interface Era {
   /** As in commits/eras.json. */
@@ -90,6 +95,7 @@ export interface EraVcpu {
   writeCr3(value: number, noflush: boolean): WriteResult;
   writeCr4(value: number): WriteResult;
   writeEfer(value: number): WriteResult;
+  /** `gva` is a page's address, as in all that follows (see Era). */
   invlpg(gva: number): void;
   invpcid(type: number, pcid: number, gva: number): WriteResult;
   /** A page fault under shadow paging, or a nested-page fault or EPT violation. */
@@ -99,9 +105,9 @@ export interface EraVcpu {
    * absent: the guest executes it again.
    */
   readonly reinjectsSoftwareInterrupts?: boolean;
-  /** The #PF that the last fault() with outcome 'injected' hands to the guest. */
+  /** The #PF that the last fault() with outcome 'injected', or translate(), hands to the guest; of CR2 the page. */
   readonly injected: { readonly errorCode: number; readonly address: number };
-  /** Software translation of a guest address, as the instruction emulator uses it. Guest-physical, or -1 for a fault (see `injected`). */
+  /** Software translation of a page, as the instruction emulator uses it. Guest-physical, or -1 for a fault (see `injected`). */
   translate(gva: number, access: 'read' | 'write' | 'fetch', user: boolean): number;
   /** The emulator wrote guest memory: `bytes` at `gpa`, already stored. */
   guestWrote(gpa: number, bytes: number): void;
@@ -121,7 +127,7 @@ export interface EraVcpu {
 export type WriteResult = 'done' | 'gp';
 
 export interface FaultExit {
-  /** Linear address (CR2) under shadow paging, guest-physical address under two-dimensional paging. */
+  /** Page of CR2 under shadow paging, guest-physical address under two-dimensional paging. */
   readonly address: number;
   /** #PF error code; nested-page-fault EXITINFO1 (bits 32 and 33 included); EPT-violation exit qualification. */
   readonly code: number;

@@ -169,11 +169,11 @@ class PortVcpu implements EraVcpu {
   }
 
   invlpg(gva: number): void {
-    kvm_mmu_invlpg(this.#vcpu, unsigned64(gva));
+    kvm_mmu_invlpg(this.#vcpu, gva);
   }
 
   invpcid(type: number, pcid: number, gva: number): 'done' | 'gp' {
-    return handle_invpcid(this.#vcpu, type, pcid, unsigned64(gva)) ? 'gp' : 'done';
+    return handle_invpcid(this.#vcpu, type, pcid, gva) ? 'gp' : 'done';
   }
 
   /** kvm_handle_page_fault (#PF, #NPF) or handle_ept_violation, then kvm_mmu_page_fault. */
@@ -185,7 +185,7 @@ class PortVcpu implements EraVcpu {
         ? error_code_of_ept_violation(code)
         : { code: code | 0, hi: Math.floor(code / 2 ** 32) };
     vcpu.exit_qualification = code | 0;
-    const result = kvm_mmu_page_fault(vcpu, unsigned64(address), exit.code, exit.hi);
+    const result = kvm_mmu_page_fault(vcpu, address, exit.code, exit.hi);
     if (vcpu.faults_injected !== before) return 'injected';
     return result === RET_PF_EMULATE ? 'emulate' : 'retry';
   }
@@ -193,7 +193,7 @@ class PortVcpu implements EraVcpu {
   translate(gva: number, access: 'read' | 'write' | 'fetch', user: boolean): number {
     const vcpu = this.#vcpu;
     const pfec = translations[access] | (user ? PFERR_USER_MASK : 0);
-    const gpa = gva_to_gpa(vcpu, vcpu.walk_mmu, unsigned64(gva), pfec);
+    const gpa = gva_to_gpa(vcpu, vcpu.walk_mmu, gva, pfec);
     if (gpa !== UNMAPPED_GVA) return gpa;
     // v4.20 x86.c kvm_propagate_fault
     if (vcpu.fault.nested_page_fault) inject_page_fault(vcpu);
@@ -235,9 +235,6 @@ class PortVcpu implements EraVcpu {
     return refused ? 'gp' : 'done';
   }
 }
-
-/** An address as the double of its unsigned 64-bit value: callers may hand in a sign-extended one. */
-const unsigned64 = (address: number): number => (address < 0 ? address + 2 ** 64 : address);
 
 /** What is in force. */
 class View implements EraView {

@@ -186,6 +186,6 @@ function compareFaults(
     // CR2 is that of the last page fault for other vectors: it says nothing.
     `${phase} vector=${vector} error=${error}${vector === 14 ? ` cr2=${cr2}` : ''}`;
   const theirs = recorded.map(({ vector, error, cr2, phase }) => text(vector, error, cr2, phase));
-  const ours = run.map((fault) => text(fault.vector, fault.errorCode, `0x${fault.address.toString(16)}`, fault.phase));
+  const ours = run.map((fault) => text(fault.vector, fault.errorCode, fault.address, fault.phase));
   judge(result, { field: 'faults', phase: TOTAL }, firstDifference(theirs, ours));
 }

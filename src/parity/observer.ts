@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { EraView } from '../era.ts';
-import type { ReplayObserver } from '../replay/observe.ts';
+import type { EnteredRoot, ReplayObserver } from '../replay/observe.ts';
 
 /** What the recordings note beside plain counts, for one phase or a whole run. */
 export interface Observed {
@@ -20,8 +20,9 @@ export interface ObservedEntry {
   readonly mmu: string;
   /** Role words as hexadecimal strings, the extended half above bit 32. */
   readonly words: Readonly<Record<string, string>>;
-  /** Number of the root, counted by first appearance. */
+  /** The root by its birth, and earlier ones that no longer exist when it is new. */
   readonly root: number;
+  readonly gone: readonly number[];
   readonly prevRootsValid: number;
 }
 
@@ -30,7 +31,8 @@ export interface ObservedFault {
   readonly phase: string;
   readonly vector: number;
   readonly errorCode: number;
-  readonly address: number;
+  /** CR2 in hex digits with 0x. */
+  readonly address: string;
 }
 
 /** Functions of KVM that say what a register write led to. */
@@ -65,7 +67,7 @@ export class Observer implements ReplayObserver {
   readonly #wordNames: readonly string[];
   /** Functions that the kernel's build has no symbol for at these call sites: no probe can see them. */
   readonly #unseen: readonly string[];
-  readonly #roots = new Map<number, number>();
+  readonly #roots = new Set<number>();
   #phase: Observed | null = null;
   #phaseName = '';
   #pendingPgd: Observed | null = null;
@@ -88,7 +90,7 @@ export class Observer implements ReplayObserver {
     return this.phases.get(phase) ?? blank();
   }
 
-  fault(vector: number, errorCode: number, address: number): void {
+  fault(vector: number, errorCode: number, address: string): void {
     this.faults.push({ phase: this.#phaseName, vector, errorCode, address });
   }
 
@@ -117,7 +119,7 @@ export class Observer implements ReplayObserver {
     this.#effects = [];
   }
 
-  entry(view: EraView): void {
+  entry(view: EraView, root: EnteredRoot): void {
     if (this.#pendingPgd) {
       this.total.newPgdHit++;
       this.#pendingPgd.newPgdHit++;
@@ -129,19 +131,19 @@ export class Observer implements ReplayObserver {
       for (const { effects } of phase ? [this.total, phase] : [this.total]) effects[key] = (effects[key] ?? 0) + 1;
       this.#pendingWrite = null;
     }
-    this.#noteEntry(view);
+    this.#noteEntry(view, root);
   }
 
-  #noteEntry(view: EraView): void {
+  #noteEntry(view: EraView, { birth, exists }: EnteredRoot): void {
     const words: Record<string, string> = {};
     view.roles().forEach(({ base, extended }, i) => {
       words[this.#wordNames[i]!] = `0x${((BigInt(extended ?? 0) << 32n) | BigInt(base)).toString(16)}`;
     });
-    const frame = view.root()?.frame ?? -1;
-    const root = this.#roots.get(frame) ?? this.#roots.size;
-    this.#roots.set(frame, root);
+    const gone = this.#roots.has(birth) ? [] : [...this.#roots].filter((earlier) => !exists(earlier));
+    for (const earlier of gone) this.#roots.delete(earlier);
+    this.#roots.add(birth);
     const prevRootsValid = view.previousRoots().filter((previous) => previous !== null).length;
-    this.entries.push({ phase: this.#phaseName, mmu: view.mmu(), words, root, prevRootsValid });
+    this.entries.push({ phase: this.#phaseName, mmu: view.mmu(), words, root: birth, gone, prevRootsValid });
   }
 
   #both(): Observed[] {

@@ -3,7 +3,7 @@ import type { Era, Feature } from '../era.ts';
 import { length, only } from '../workload/encoding.ts';
 import { PageStream } from '../workload/page-stream.ts';
 import type { Program, Step, Touch } from '../workload/program.ts';
-import { numberOf, plus, u64, u64Of } from '../workload/u64.ts';
+import { numberOf, pageOf, plus, u64, u64Of } from '../workload/u64.ts';
 import type { Guest } from './guest.ts';
 import type { Machine, MachineVcpu } from './machine.ts';
 import type { NestedStates } from './nested-state.ts';
@@ -192,7 +192,7 @@ export class Executor {
     if (!kernel.intercepts(register, value)) {
       const result = writeNatively(cpu, register, value, noflush);
       recorder.writeEffect(write, result === 'gp' ? ['#GP'] : null);
-      if (result === 'gp') guest.deliver(vcpu, 13, 0, 0);
+      if (result === 'gp') guest.deliver(vcpu, 13, 0);
       return;
     }
     recorder.exit(`write ${register}`);
@@ -206,7 +206,7 @@ export class Executor {
     log.keep = false;
     const calls = log.take().filter(({ kind }) => kind === 'call');
     recorder.writeEffect(write, result === 'gp' ? ['#GP'] : calls.map(({ name }) => name));
-    if (result === 'gp') guest.deliver(vcpu, 13, 0, 0);
+    if (result === 'gp') guest.deliver(vcpu, 13, 0);
   }
 
   #touchLoop(vcpu: MachineVcpu, { gva, access, count, stride }: StepOf<'touch'>): void {
@@ -229,7 +229,7 @@ export class Executor {
 
   #invlpg(vcpu: MachineVcpu, step: StepOf<'invlpg'>): void {
     const { guest, recorder } = this.#x;
-    const address = numberOf(step.gva);
+    const address = pageOf(step.gva);
     if (!vcpu.kernel.interceptsInvalidation()) {
       vcpu.cpu.flushAddress(address);
       return;
@@ -243,7 +243,7 @@ export class Executor {
   #invpcid(vcpu: MachineVcpu, step: StepOf<'invpcid'>): void {
     const { guest, recorder } = this.#x;
     if (!this.#has('invpcid', step)) {
-      guest.deliver(vcpu, 6, 0, 0);
+      guest.deliver(vcpu, 6, 0);
       return;
     }
     if (!vcpu.kernel.interceptsInvalidation()) {
@@ -251,9 +251,9 @@ export class Executor {
       return;
     }
     recorder.exit('invpcid');
-    const result = vcpu.kernel.invpcid(step.type, step.pcid, numberOf(step.gva));
+    const result = vcpu.kernel.invpcid(step.type, step.pcid, pageOf(step.gva));
     guest.enter(vcpu);
-    if (result === 'gp') guest.deliver(vcpu, 13, 0, 0);
+    if (result === 'gp') guest.deliver(vcpu, 13, 0);
   }
 
   /** OUT to port 0x511, the SMI, its handler, RSM. */

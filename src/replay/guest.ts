@@ -5,7 +5,7 @@ import type { ExitInformation } from '../sim/host.ts';
 import { ACCESS, EPT_VIOLATION, PFEC } from '../sim/paging-bits.ts';
 import type { Handlers, Touch } from '../workload/program.ts';
 import { faultTouches } from '../workload/touches.ts';
-import { type U64, u64Of } from '../workload/u64.ts';
+import { hexOf, pageOf, type U64, u64, u64Of } from '../workload/u64.ts';
 import { type Machine, type MachineVcpu, TSS_ADDRESS } from './machine.ts';
 import type { Recorder } from './recorder.ts';
 
@@ -88,9 +88,9 @@ export class Guest {
   emulated(vcpu: MachineVcpu, address: number, bytes: number): void {
     const user = vcpu.cpu.registers.cpl === 3;
     this.#machine.vm.counters.emulations++;
-    vcpu.kernel.translate(address, 'fetch', user);
-    const inPage = 4096 - (address % 4096);
-    if (inPage < bytes) vcpu.kernel.translate(address + inPage, 'fetch', user);
+    const page = address - (address % 4096);
+    vcpu.kernel.translate(page, 'fetch', user);
+    if (address + bytes > page + 4096) vcpu.kernel.translate(page + 4096, 'fetch', user);
   }
 
   /** One access at the current privilege level. False when the guest faulted; its handler has run then. */
@@ -118,14 +118,14 @@ export class Guest {
           if (kind === 'w') this.#write(vcpu.cpu.frame * 4096 + (address.lo & 0xfff), store);
           return true;
         case OUTCOME.GUEST_FAULT:
-          this.deliver(vcpu, 14, this.#guestFaultCode(vcpu.cpu.exitCode), vcpu.cpu.exitAddress);
+          this.deliver(vcpu, 14, this.#guestFaultCode(vcpu.cpu.exitCode), address);
           return false;
         case OUTCOME.NONCANONICAL:
-          this.deliver(vcpu, 13, 0, 0);
+          this.deliver(vcpu, 13, 0);
           return false;
         default: {
           if (!this.#leavesGuest(vcpu)) {
-            this.deliver(vcpu, 14, vcpu.cpu.exitCode, vcpu.cpu.exitAddress);
+            this.deliver(vcpu, 14, vcpu.cpu.exitCode, address);
             return false;
           }
           const outcome = this.#faultExit(vcpu, event !== null);
@@ -133,14 +133,13 @@ export class Guest {
           if (event !== null && outcome === 'retry') this.#reinject(vcpu, event);
           this.enter(vcpu);
           if (outcome !== 'injected') continue;
-          const { errorCode, address: cr2 } = vcpu.kernel.injected;
-          this.deliver(vcpu, 14, errorCode, cr2);
+          this.#injected(vcpu, address);
           return false;
         }
       }
     }
     throw new GuestStopped(
-      `KVM answers the fault at 0x${vcpu.cpu.exitAddress.toString(16)} (code 0x${vcpu.cpu.exitCode.toString(16)}) without curing it`,
+      `KVM answers the fault at ${hexOf(address)} (code 0x${vcpu.cpu.exitCode.toString(16)}) without curing it`,
     );
   }
 
@@ -157,12 +156,12 @@ export class Guest {
   }
 
   /** An exception: the guest logs it and goes on behind the faulting op. */
-  deliver(vcpu: MachineVcpu, vector: 6 | 13 | 14, errorCode: number, address: number): void {
+  deliver(vcpu: MachineVcpu, vector: 6 | 13 | 14, errorCode: number, address: U64 = u64(0)): void {
     if (this.#delivering) {
-      throw new GuestStopped(`triple fault: exception ${vector} at 0x${address.toString(16)} in an exception handler`);
+      throw new GuestStopped(`triple fault: exception ${vector} at ${hexOf(address)} in an exception handler`);
     }
     this.#delivering = true;
-    this.#recorder.guestFault(vector, errorCode, address);
+    this.#recorder.guestFault(vector, errorCode, hexOf(address));
     const { registers } = vcpu.cpu;
     const bits = this.codeBits === 64 ? 64 : 32;
     const cpl = registers.cpl === 3 ? 3 : 0;
@@ -172,6 +171,12 @@ export class Guest {
     for (const touch of handler) this.touch(vcpu, touch);
     registers.cpl = cpl;
     this.#delivering = false;
+  }
+
+  /** The #PF that KVM hands to the guest, for an access at `address`: where the port names its page, that is CR2. */
+  #injected(vcpu: MachineVcpu, address: U64): void {
+    const { errorCode, address: page } = vcpu.kernel.injected;
+    this.deliver(vcpu, 14, errorCode, page === pageOf(address) ? address : u64Of(page));
   }
 
   /** INT n from ring 3: the CPU's own accesses, then ring 0. */
@@ -224,23 +229,23 @@ export class Guest {
 
   /** KVM executes the access itself: software translation, then the access, told to the shadow pages when it is a write. */
   #emulate(vcpu: MachineVcpu, address: U64, access: Access): boolean {
-    const { kernel } = vcpu;
     this.#machine.vm.counters.emulations++;
     const done = this.#execute(vcpu, address, access);
     this.enter(vcpu);
     if (done) return true;
-    this.deliver(vcpu, 14, kernel.injected.errorCode, kernel.injected.address);
+    this.#injected(vcpu, address);
     return false;
   }
 
   /** One access by the emulator. False when the guest's tables refuse it. */
   #execute({ kernel }: MachineVcpu, address: U64, { kind, user, store }: Access): boolean {
-    const gpa = kernel.translate(address.hi * 2 ** 32 + (address.lo >>> 0), emulated[kind], user);
-    if (gpa >= 0 && kind === 'w') {
+    const page = kernel.translate(pageOf(address), emulated[kind], user);
+    const gpa = page + (address.lo & 0xfff);
+    if (page >= 0 && kind === 'w') {
       this.#write(gpa, store, true);
       kernel.guestWrote(gpa, store.bytes);
     }
-    return gpa >= 0;
+    return page >= 0;
   }
 
   /** Stores where it can matter: memory that has never held a paging structure reads as zero whatever is written. */

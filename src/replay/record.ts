@@ -97,8 +97,8 @@ export interface GuestFault {
   readonly phase: string;
   readonly vector: number;
   readonly errorCode: number;
-  /** CR2 for a page fault, else 0. */
-  readonly address: number;
+  /** CR2 for a page fault in hex digits, as numbers of JSON do not hold 64 bits; else 0x0. */
+  readonly address: string;
   readonly count: number;
 }
 

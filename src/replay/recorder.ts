@@ -4,7 +4,7 @@ import type { CounterValues, Tally } from '../sim/counters.ts';
 import type { Reason } from '../sim/log.ts';
 import type { Vm } from '../sim/vm.ts';
 import type { WalkCost } from '../sim/walk-cost.ts';
-import type { ReplayObserver } from './observe.ts';
+import type { EnteredRoot, ReplayObserver } from './observe.ts';
 import type {
   Counts,
   EntryState,
@@ -43,6 +43,8 @@ export class Recorder {
   readonly #phases = new Map<string, Counts>();
   readonly #states: (EntryState & { entries: number })[] = [];
   readonly #roots = new Map<number, number>();
+  /** Page id by birth, of every root the guest was entered with. */
+  readonly #rootIds = new Map<number, number>();
   readonly #reloads = new Map<string, Reload & { count: number; perPhase: Record<string, number> }>();
   readonly #effects = new Map<string, WriteEffect & { count: number; perPhase: Record<string, number> }>();
   readonly #steps: StepRecord[] = [];
@@ -96,7 +98,7 @@ export class Recorder {
   /** Called before each guest entry. */
   entry(vcpu: number, view: EraVcpu['view']): void {
     this.#entries++;
-    this.#observer?.entry(view);
+    this.#observer?.entry(view, this.#enteredRoot(view));
     const root = view.root();
     const state: EntryState = {
       phase: this.#phase,
@@ -113,6 +115,19 @@ export class Recorder {
     const last = this.#states.at(-1);
     if (last && sameState(last, state)) last.entries++;
     else this.#states.push({ ...state });
+  }
+
+  #enteredRoot(view: EraVcpu['view']): EnteredRoot {
+    const { pages } = this.#vm;
+    const frame = view.root()?.frame ?? -1;
+    const id = pages.idOfFrame(frame);
+    const birth = id === 0 ? 0 : pages.birthOf(id);
+    if (birth !== 0) this.#rootIds.set(birth, id);
+    const exists = (earlier: number): boolean => {
+      const at = this.#rootIds.get(earlier);
+      return at !== undefined && pages.isLive(at) && pages.birthOf(at) === earlier;
+    };
+    return { birth, exists };
   }
 
   beginStep(position: Position): void {
@@ -154,7 +169,7 @@ export class Recorder {
     else this.#notInEra.set(key, { line, op, feature, count: 1 });
   }
 
-  guestFault(vector: number, errorCode: number, address: number): void {
+  guestFault(vector: number, errorCode: number, address: string): void {
     this.#observer?.fault(vector, errorCode, address);
     const key = `${this.#phase} ${vector} ${errorCode} ${address}`;
     const known = this.#faults.get(key);

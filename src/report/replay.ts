@@ -156,7 +156,7 @@ function exceptionBlocks(records: readonly ReplayRecord[]): Block[] {
       escaped(phase),
       exceptionNames[vector] ?? `vector ${vector}`,
       `0x${errorCode.toString(16)}`,
-      `0x${address.toString(16)}`,
+      address,
       count,
     ]),
   );

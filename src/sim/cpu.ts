@@ -11,7 +11,7 @@ export interface Cpu {
   flushCurrent(): void;
   /** Flushes the guest's linear translations of the current context. */
   flushGuest(): void;
-  /** Flushes one linear address of the current context. */
+  /** Flushes one linear page of the current context: its address, unsigned, exact as its low 12 bits are clear. */
   flushAddress(gva: number): void;
 }
 

@@ -4,6 +4,7 @@ import type { Host } from './host.ts';
 import { addressOf, type PhysicalMemory } from './memory.ts';
 import { eptViolationQualification, npfExitInfoHigh } from './nested-walk.ts';
 import { type PagingFeatures, pagingModeOf, pagingModes } from './paging-modes.ts';
+import { PagingStructureCaches, type PagingStructureShape } from './paging-structure-caches.ts';
 import { CR0, CR3_PCID, CR4, EFER, loadPdptes, Registers } from './registers.ts';
 import { commonTlb, Tlb, type TlbShape } from './tlb.ts';
 import { Translator } from './translator.ts';
@@ -27,6 +28,17 @@ const NO_ROOT = -1;
 
 /** The one address-space id (ASID or VPID) that the guest of this VM runs under. */
 const GUEST_ASID = 1;
+
+/** Parts of a CPU that change what translation costs, and nothing that a guest or KVM could see. */
+export interface GuestCpuOptions {
+  /** Default: `commonTlb`. */
+  readonly tlb?: TlbShape;
+  /**
+   * Paging-structure caches of the guest's dimension. None by default: reads of entries are then those of whole walks,
+   * which can be worked out by hand, while with caches they depend on sizes that no two CPUs share.
+   */
+  readonly caches?: PagingStructureShape | null;
+}
 
 /**
  * The CPU that a guest runs on: its registers, the tables that hardware walks for it, and what the walks cost.
@@ -57,8 +69,10 @@ export class GuestCpu implements Cpu {
   readonly #hardware = new Registers();
   #rootFrame = NO_ROOT;
   #rootLevels = 0;
+  /** Bits of an address's high half that count: all in long mode, none outside it, where addresses have 32 bits. */
+  #addressHigh = 0;
 
-  constructor(host: Host, memory: PhysicalMemory, tlbShape: TlbShape = commonTlb) {
+  constructor(host: Host, memory: PhysicalMemory, { tlb = commonTlb, caches = null }: GuestCpuOptions = {}) {
     const { cpuid } = host;
     this.#host = host;
     this.#memory = memory;
@@ -66,10 +80,11 @@ export class GuestCpu implements Cpu {
     // One bit short of the format's limit, as on every CPU so far: kernels make entries that fault by setting them all.
     this.#hostFeatures = { maxPhyAddr: 51, gbPages: true, amd: false, executeOnly: true };
     this.#nested = host.tdp === 'none' ? null : new Walker(memory);
-    this.#walker = new Walker(memory, this.#nested);
+    const structureCaches = caches === null ? null : new PagingStructureCaches(caches);
+    this.#walker = new Walker(memory, this.#nested, structureCaches);
     // Under EPT a CPU keeps PDPTEs as without it (SDM vol. 3C 29.3.1); under NPT it reads them with every walk.
     if (host.tdp === 'ept') this.#walker.pdptesInRegisters = true;
-    this.tlb = new Tlb(tlbShape);
+    this.tlb = new Tlb(tlb, structureCaches);
     this.#translator = new Translator(this.tlb, this.#walker);
   }
 
@@ -90,7 +105,8 @@ export class GuestCpu implements Cpu {
 
   /** Takes over the guest's registers for the accesses to come. */
   registersChanged(): void {
-    const { cr3, cr4 } = this.registers;
+    const { cr0, cr3, cr4, efer } = this.registers;
+    this.#addressHigh = (efer & EFER.LME) !== 0 && (cr0 & CR0.PG) !== 0 ? -1 : 0;
     this.tlb.setContext(GUEST_ASID, (cr4 & CR4.PCIDE) !== 0 ? cr3 & CR3_PCID : 0);
     if (this.#nested !== null) this.#loadTwoDimensional();
     else this.#loadShadow();
@@ -151,16 +167,17 @@ export class GuestCpu implements Cpu {
 
   flushAddress(gva: number): void {
     this.#addressFlushes++;
-    this.tlb.flushAddress(gva % 2 ** 32, Math.floor(gva / 2 ** 32));
+    this.tlb.flushAddress(gva % 2 ** 32, Math.floor(gva / 2 ** 32) & this.#addressHigh);
   }
 
   /**
    * One access at a linear address (two 32-bit halves); `access` is of ACCESS bits. Returns an OUTCOME. For an EXIT,
-   * `exitAddress` is CR2 under shadow paging and the guest-physical address otherwise, `exitCode` the #PF error code,
-   * EXITINFO1 with its high half, or the exit qualification.
+   * `exitAddress` is the page of CR2 under shadow paging (no double holds every linear address) and the guest-physical
+   * address otherwise, `exitCode` the #PF error code, EXITINFO1 with its high half, or the exit qualification.
    */
   access(lo: number, hi: number, access: number): number {
     const walker = this.#walker;
+    hi &= this.#addressHigh;
     this.#accesses++;
     const fault = this.#translator.access(lo, hi, access);
     if (fault === FAULT.NONE) {
@@ -171,7 +188,7 @@ export class GuestCpu implements Cpu {
     if (fault === FAULT.NONCANONICAL) return OUTCOME.NONCANONICAL;
     if (fault === FAULT.PAGE) {
       this.exitCode = result.errorCode;
-      this.exitAddress = (hi >>> 0) * 2 ** 32 + (lo >>> 0);
+      this.exitAddress = (hi >>> 0) * 2 ** 32 + ((lo & ~0xfff) >>> 0);
       return this.#nested === null ? OUTCOME.EXIT : OUTCOME.GUEST_FAULT;
     }
     if (fault === FAULT.MISCONFIGURED) throw new Error(`EPT entry for ${result.faultGpa.toString(16)} is malformed`);

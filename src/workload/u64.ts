@@ -9,11 +9,14 @@ export interface U64 {
 /** A value from its halves; each is taken modulo 2 ** 32. */
 export const u64 = (lo: number, hi = 0): U64 => ({ lo: lo >>> 0, hi: hi >>> 0 });
 
-/** A value from a double that holds it exactly (a non-negative integer below 2 ** 53). */
+/** A value from a double that holds it exactly (a non-negative integer below 2 ** 53, or a page's address). */
 export const u64Of = (value: number): U64 => u64(value % 2 ** 32, Math.floor(value / 2 ** 32));
 
 /** The value as a double, exact below 2 ** 53. */
 export const numberOf = ({ lo, hi }: U64): number => hi * 2 ** 32 + lo;
+
+/** Address of the 4 KiB page that the address is in, as a double that holds it exactly. */
+export const pageOf = ({ lo, hi }: U64): number => hi * 2 ** 32 + ((lo & ~0xfff) >>> 0);
 
 /** Sum modulo 2 ** 64; `add` is a non-negative integer below 2 ** 53. */
 export function plus({ lo, hi }: U64, add: number): U64 {

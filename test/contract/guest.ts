@@ -112,8 +112,9 @@ export class Guest {
   #emulate(gva: number, access: number, store: ((gpa: number) => number) | null, exits: FaultOutcome[]): AccessEnd {
     const { vcpu } = this;
     if (!(access & ACCESS.WRITE)) throw new Error(`a read of ${gva.toString(16)} was to be emulated`);
-    const gpa = vcpu.translate(gva, 'write', (access & ACCESS.USER) !== 0);
-    if (gpa < 0) return { errorCode: vcpu.injected.errorCode, exits };
+    const page = vcpu.translate(gva - (gva % 4096), 'write', (access & ACCESS.USER) !== 0);
+    if (page < 0) return { errorCode: vcpu.injected.errorCode, exits };
+    const gpa = page + (gva % 4096);
     if (store) vcpu.guestWrote(gpa, store(gpa));
     return { frame: Math.floor(gpa / 4096), exits };
   }

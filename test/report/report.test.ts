@@ -150,7 +150,7 @@ it('a hostile workload stays text in every face', async () => {
     ],
     notInEra: [{ line: 9, op: evil, feature: evil, count: 1 }],
     stopped: { line: 9, reason: evil },
-    guestFaults: [{ phase: evil, vector: 14, errorCode: 2, address: 0, count: 1 }],
+    guestFaults: [{ phase: evil, vector: 14, errorCode: 2, address: '0x0', count: 1 }],
     entryStates: [entryState('v5.17', [{ level: 4 }], { mmu: evil, phase: evil })],
   });
   const model = modelOf([hostile], { name: evil, title: evil });
