@@ -5,6 +5,7 @@ import { era as baseRoleBefore } from './2008-12-base-role-before/index.ts';
 import { era as roleUnion } from './2018-10-role-union/index.ts';
 import { era as roleUnionBefore } from './2018-10-role-union-before/index.ts';
 import { era as v4_20 } from './2018-12-v4.20/index.ts';
+import { era as v5_10 } from './2020-12-v5.10/index.ts';
 import { era as noUnloadV2 } from './2022-02-no-unload-v2/index.ts';
 import { era as v5_17 } from './2022-02-v5.17/index.ts';
 import { era as cpuRole } from './2022-04-cpu-role/index.ts';
@@ -21,6 +22,7 @@ export const eras: readonly Era[] = [
   roleUnionBefore,
   roleUnion,
   v4_20,
+  v5_10,
   v5_17,
   noUnloadV2,
   cpuRoleParent,
