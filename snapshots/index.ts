@@ -11,6 +11,7 @@ import { era as v5_17 } from './2022-02-v5.17/index.ts';
 import { era as cpuRole } from './2022-04-cpu-role/index.ts';
 import { era as cpuRoleParent } from './2022-04-cpu-role-parent/index.ts';
 import { era as rootRole } from './2022-04-root-role/index.ts';
+import { era as v5_19 } from './2022-07-v5.19/index.ts';
 import { era as cr0wp } from './2023-03-cr0wp/index.ts';
 import { era as v6_1 } from './2026-11-v6.1/index.ts';
 import { era as v6_12 } from './2026-11-v6.12/index.ts';
@@ -28,6 +29,7 @@ export const eras: readonly Era[] = [
   cpuRoleParent,
   cpuRole,
   rootRole,
+  v5_19,
   cr0wp,
   v6_1,
   v6_12,

@@ -67,8 +67,8 @@ const KVM_POSSIBLE_CR4_GUEST_BITS = 0x0001078e;
 class Vcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
-  /** Since 7e5b5ef8dca3 (v6.0). */
-  readonly reinjectsSoftwareInterrupts: boolean;
+  /** SVM does since 7e5b5ef8dca3 (v6.0). */
+  readonly reinjectsSoftwareInterrupts = true;
   readonly #vcpu: kvm_vcpu;
   readonly #tdp: boolean;
   readonly #vmx: boolean;
@@ -80,7 +80,6 @@ class Vcpu implements EraVcpu {
     const { host } = vcpu.kvm.vm;
     this.#tdp = host.tdp !== 'none';
     this.#vmx = host.vendor === 'vmx';
-    this.reinjectsSoftwareInterrupts = !this.#vmx;
   }
 
   get injected(): EraVcpu['injected'] {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Era } from '../era.ts';
 import { get, type Layout } from '../role/layout.ts';
+import { entryDifferences, firstDifference, type Pair } from './entry-states.ts';
 import { type FieldValue, fields, type Group, type Replayed } from './fields.ts';
 import type { ObservedEntry, ObservedFault } from './observer.ts';
-import type { Recording, TruthEntry } from './recording.ts';
+import type { Recording } from './recording.ts';
 
 /** One number, state or word that differs. `phase` is `total` for the whole run. */
 export interface Difference {
@@ -35,29 +36,32 @@ export interface ReplayedRun {
 const TOTAL = 'total';
 
 /** Compares field by field: total, then the phases in the order of the recording, then those that only the replay has. */
-export function compareRun(recording: Recording, run: ReplayedRun, era: Era): GroupResults {
+export function compareRun(
+  recording: Recording,
+  run: ReplayedRun,
+  { era, faultCodeBits }: { readonly era: Era; readonly faultCodeBits: 32 | 64 },
+): GroupResults {
   const results: GroupResults = { A: empty(), B: empty(), C: empty() };
   const names = [...new Set([...recording.phases.keys(), ...run.phases.keys()])];
   for (const { name, group, recorded, replayed } of fields) {
     const one = (phase: string, block: Parameters<typeof recorded>[0], ours: Replayed | undefined): void =>
-      judge(results[group], { field: name, phase }, differing(recorded(block), ours ? replayed(ours) : 0));
+      judge(
+        results[group],
+        { field: name, phase },
+        differing(recorded(block), ours ? replayed(ours, faultCodeBits) : 0),
+      );
     one(TOTAL, recording.total, run.total);
     for (const phase of names) one(phase, recording.phases.get(phase) ?? {}, run.phases.get(phase));
   }
-  compareEntries(results.A, recording, run, names);
+  const entries = entryDifferences(recording, run.entries);
+  for (const phase of [TOTAL, ...names])
+    judge(results.A, { field: 'entry_states', phase }, entries(phase === TOTAL ? null : phase));
   compareWords(results.A, recording, run, era);
   if (recording.faults) compareFaults(results.C, recording.faults, run.faults);
   return results;
 }
 
 const empty = (): GroupResult => ({ exact: 0, compared: 0, differences: [] });
-
-interface Pair {
-  /** Name inside a record, '' for a plain number. */
-  readonly key: string;
-  readonly expected: string | number;
-  readonly got: string | number;
-}
 
 function judge(result: GroupResult, { field, phase }: { field: string; phase: string }, pairs: readonly Pair[]): void {
   result.compared++;
@@ -78,57 +82,6 @@ function differing(expected: FieldValue, got: FieldValue): Pair[] {
   return [...new Set([...Object.keys(theirs), ...Object.keys(ours)])]
     .map((key) => ({ key, expected: theirs[key] ?? 0, got: ours[key] ?? 0 }))
     .filter((pair) => pair.expected !== pair.got);
-}
-
-// --- states at guest entry ------------------------------------------------------------------------------------------
-
-/** A state at guest entry as one line. How often it was entered is left out: host interrupts add entries to a run. */
-const stateText = (mmu: string, words: readonly (readonly [string, string])[], root: number, prev: number): string =>
-  [mmu, ...words.map(([name, word]) => `${name}=${word}`), `root=${root}`, `prev=${prev}`].join(' ');
-
-const wordNames = ['root_role', 'cpu_role', 'mmu_role'] as const;
-
-function compareEntries(result: GroupResult, recording: Recording, run: ReplayedRun, phases: readonly string[]): void {
-  const theirs = recording.entryStates.map((entry) => ({ phase: entry.phase, text: recordedText(entry) }));
-  const names = wordNames.filter((name) => recording.entryStates[0]?.[name] !== undefined);
-  const ours = run.entries.map(({ phase, mmu, words, root, prevRootsValid }) => ({
-    phase,
-    text: stateText(
-      mmu,
-      names.map((name) => [name, words[name] ?? 'none'] as const),
-      root,
-      prevRootsValid,
-    ),
-  }));
-  const field = 'entry_states';
-  for (const phase of [TOTAL, ...phases]) {
-    const inPhase = (states: readonly { phase: string; text: string }[]): string[] =>
-      runLengths(states.filter((state) => phase === TOTAL || state.phase === phase));
-    judge(result, { field, phase }, firstDifference(inPhase(theirs), inPhase(ours)));
-  }
-}
-
-const recordedText = (entry: TruthEntry): string =>
-  stateText(
-    entry.mmu,
-    wordNames.flatMap((name) => (entry[name] === undefined ? [] : [[name, entry[name]] as const])),
-    entry.root,
-    entry.prev_roots_valid,
-  );
-
-/** The states without those that repeat the one before in the same phase. */
-function runLengths(states: readonly { phase: string; text: string }[]): string[] {
-  return states
-    .filter(({ phase, text }, i) => i === 0 || states[i - 1]!.text !== text || states[i - 1]!.phase !== phase)
-    .map(({ text }) => text);
-}
-
-function firstDifference(expected: readonly string[], got: readonly string[]): Pair[] {
-  const length = Math.max(expected.length, got.length);
-  for (let i = 0; i < length; i++) {
-    if (expected[i] !== got[i]) return [{ key: `${i}`, expected: expected[i] ?? 'end', got: got[i] ?? 'end' }];
-  }
-  return [];
 }
 
 // --- words ----------------------------------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ export interface Field {
   readonly name: string;
   readonly group: Group;
   readonly recorded: (block: TruthBlock) => FieldValue;
-  readonly replayed: (replayed: Replayed) => FieldValue;
+  /** `faultCodeBits`: what the kernel's tracepoint keeps of an error code. */
+  readonly replayed: (replayed: Replayed, faultCodeBits: 32 | 64) => FieldValue;
 }
 
 const numberIn = (block: TruthBlock, name: string): number => {
@@ -34,6 +35,17 @@ const recordIn = (block: TruthBlock, name: string): Readonly<Record<string, numb
   if (typeof value !== 'object' || value === null) return {};
   return Object.fromEntries(Object.entries(value).filter(([, count]) => typeof count === 'number' && count !== 0));
 };
+
+/** Error codes as a tracepoint of that width shows them. */
+function cutCodes(counts: Readonly<Record<string, number>>, bits: 32 | 64): Readonly<Record<string, number>> {
+  if (bits === 64) return counts;
+  const cut: Record<string, number> = {};
+  for (const [code, count] of Object.entries(counts)) {
+    const low = `0x${(Number(code) % 2 ** 32).toString(16)}`;
+    cut[low] = (cut[low] ?? 0) + count;
+  }
+  return cut;
+}
 
 type Kvm = Counts['kvm'];
 
@@ -61,7 +73,11 @@ const member = (group: Group, [record, key]: readonly [string, string], of: (rep
 });
 
 /** A whole record is one field: it is exact when every number in it is. */
-const record = (group: Group, name: string, of: (replayed: Replayed) => Readonly<Record<string, number>>): Field => ({
+const record = (
+  group: Group,
+  name: string,
+  of: (replayed: Replayed, faultCodeBits: 32 | 64) => Readonly<Record<string, number>>,
+): Field => ({
   name,
   group,
   recorded: (block) => recordIn(block, name),
@@ -95,7 +111,7 @@ export const fields: readonly Field[] = [
   counter('B', 'pte_write'),
   counter('B', 'invlpg'),
   counter('B', 'fast_page_fault'),
-  record('C', 'page_faults_by_error', ({ counts }) => counts.faultsByError),
+  record('C', 'page_faults_by_error', ({ counts }, bits) => cutCodes(counts.faultsByError, bits)),
   counter('C', 'set_spte'),
   counter('C', 'tdp_spte_changed'),
   counter('C', 'guest_walks'),

@@ -14,6 +14,8 @@ export interface TruthEntry {
   readonly root: number;
   readonly pgd: string | null;
   readonly prev_roots_valid: number;
+  /** Entries in a row with this state. */
+  readonly entries: number;
   readonly root_role?: string;
   readonly cpu_role?: string;
   readonly mmu_role?: string;

@@ -67,7 +67,7 @@ export function parityRun(recording: Recording, options: ParityOptions): ParityR
     mode,
     workload: name,
     era: era.id,
-    groups: compareRun(recording, run, era),
+    groups: compareRun(recording, run, { era, faultCodeBits: known?.fault_code_bits ?? 64 }),
     stopped: stoppedText(result.stopped),
   };
 }

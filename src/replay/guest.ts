@@ -128,7 +128,7 @@ export class Guest {
             this.deliver(vcpu, 14, vcpu.cpu.exitCode, address);
             return false;
           }
-          const outcome = this.#faultExit(vcpu, event !== null);
+          const outcome = this.#faultExit(vcpu, this.#isDeliveredAgain(vcpu, event));
           if (outcome === 'emulate') return this.#emulate(vcpu, address, access);
           if (event !== null && outcome === 'retry') this.#reinject(vcpu, event);
           this.enter(vcpu);
@@ -190,6 +190,10 @@ export class Guest {
       this.#access(vcpu, u64Of(address), { kind: access === 'r' ? 'r' : 'w', user: false, store: dataByte, event });
     }
     vcpu.cpu.registers.cpl = 0;
+  }
+
+  #isDeliveredAgain({ kernel }: MachineVcpu, event: Event | null): boolean {
+    return event === 'exception' || (event !== null && kernel.reinjectsSoftwareInterrupts === true);
   }
 
   /** An event whose delivery met an exit is given to the CPU again; an INT n may have to be read for where it ends. */

@@ -49,6 +49,8 @@ export class ShadowPages {
   used = 0;
 
   #slot = new Int32Array(64).fill(-1);
+  #birth = new Int32Array(64);
+  #births = 0;
   #flags = new Uint8Array(64);
   #sameGfn = new Int32Array(64);
   #newer = new Int32Array(64);
@@ -112,6 +114,11 @@ export class ShadowPages {
     this.memory.releaseFrame(this.frameOf(id));
     this.#slot[id] = -1;
     this.#free.push(id);
+  }
+
+  /** How many tables were made before this one, itself included: ids come again, births do not. */
+  birthOf(id: number): number {
+    return this.#birth[id]!;
   }
 
   /** Host frame of the page's table. */
@@ -303,6 +310,7 @@ export class ShadowPages {
     if (id >= this.gfn.length) this.#grow(this.gfn.length * 2);
     this.#slot[id] = this.memory.slotFor(this.frameOf(id));
     this.#flags[id] = flags;
+    this.#birth[id] = ++this.#births;
     this.gfn[id] = 0;
     this.role[id] = 0;
     this.rootCount[id] = 0;
@@ -341,6 +349,7 @@ export class ShadowPages {
     this.generation = grown(this.generation, size);
     this.mark = grown(this.mark, size);
     this.#slot = grown(this.#slot, size);
+    this.#birth = grown(this.#birth, size);
     this.#flags = grown(this.#flags, size);
     this.#sameGfn = grown(this.#sameGfn, size);
     this.#newer = grown(this.#newer, size);

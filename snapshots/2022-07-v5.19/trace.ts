@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * v5.19 arch/x86/kvm/mmu/mmutrace.h KVM_MMU_PAGE_PRINTK: how tracepoints print a page's role.
+ *
+ * Left out: generation, gfn, root count and sync state, which stand around the role in the same line but are the
+ * page's; and the fields the kernel does not print (cr0_wp, smep_andnot_wp, smap_andnot_wp, guest_mode, smm).
+ */
+import { get } from '../../src/role/layout.ts';
+import { kvm_mmu_page_role } from './role.ts';
+
+/** Letters for write, user and execute, by the value of `access`. */
+const access_str = ['---', '--x', 'w--', 'w-x', '-u-', '-ux', 'wu-', 'wux'] as const;
+
+/** Text of a page role, e.g. `l4 8-byte q0 direct wux nxe ad`; `!` negates. */
+export function kvm_mmu_page_role_text(role: number): string {
+  const { level, has_4_byte_gpte, quadrant, direct, access, invalid, efer_nx, ad_disabled } = kvm_mmu_page_role.at;
+  return [
+    `l${get(role, level)}`,
+    get(role, has_4_byte_gpte) ? '4-byte' : '8-byte',
+    `q${get(role, quadrant)}`,
+    ...(get(role, direct) ? ['direct'] : []),
+    access_str[get(role, access)],
+    ...(get(role, invalid) ? ['invalid'] : []),
+    get(role, efer_nx) ? 'nxe' : '!nxe',
+    get(role, ad_disabled) ? '!ad' : 'ad',
+  ].join(' ');
+}
