@@ -6,6 +6,7 @@
  * Left out: memory caches (topped up here in C) and mmu_lock, as nothing runs beside a vCPU; the first allocation of
  * rmaps and write tracking, as the reverse map always exists; the MMU audit; RCU.
  */
+import { noteMember } from '../../src/role/reads.ts';
 import { probe } from '../../src/sim/log.ts';
 import { NO_PAGE } from '../../src/sim/shadow-pages.ts';
 import { kvm_init_mmu, kvm_mmu_get_tdp_level } from './calc.ts';
@@ -73,6 +74,7 @@ export const kvm_mmu_free_roots = probe(
   'kvm_mmu_free_roots',
   (kvm: kvm, mmu: kvm_mmu, roots_to_free: number): void => {
     if (mmu.name === 'root_mmu' && roots_to_free === KVM_MMU_ROOTS_ALL) kvm.vm.counters.full_unloads++;
+    noteMember(mmu, 'kvm_mmu_free_roots', 'root');
     const free_active_root = (roots_to_free & KVM_MMU_ROOT_CURRENT) !== 0 && VALID_PAGE(mmu.root.hpa);
     if (!free_active_root && !selects_valid_prev(mmu, roots_to_free)) return;
 
@@ -348,6 +350,7 @@ function cached_root_find_without_current(kvm: kvm, mmu: kvm_mmu, new_pgd: numbe
 
 /** v5.17 mmu.c:4162 fast_pgd_switch, patch 9: a root without a page cannot be cached, so it goes first. */
 function fast_pgd_switch(kvm: kvm, mmu: kvm_mmu, new_pgd: number, new_role: number): boolean {
+  noteMember(mmu, 'fast_pgd_switch', 'root');
   if (VALID_PAGE(mmu.root.hpa) && to_shadow_page(kvm, mmu.root.hpa) === NO_PAGE)
     kvm_mmu_free_roots(kvm, mmu, KVM_MMU_ROOT_CURRENT);
   return VALID_PAGE(mmu.root.hpa)

@@ -336,7 +336,6 @@ export function is_page_fault_stale(vcpu: kvm_vcpu): boolean {
 
 /** 01b31714bd90 mmu.c direct_page_fault:4319 */
 function direct_page_fault(vcpu: kvm_vcpu, fault: kvm_page_fault): number {
-  fault.gfn = Math.floor(fault.addr / 4096);
   if (page_fault_handle_page_track(vcpu, fault)) return RET_PF_EMULATE;
   const fast = fast_page_fault(vcpu, fault);
   if (fast !== RET_PF_INVALID) return fast;
@@ -446,7 +445,7 @@ function kvm_mmu_do_page_fault(vcpu: kvm_vcpu, addr: number, error_code: number)
     user: (error_code & PFEC.U) !== 0,
     max_level: KVM_MAX_HUGEPAGE_LEVEL,
     goal_level: PG_LEVEL_4K,
-    gfn: 0,
+    gfn: root_role.direct(vcpu.mmu, 'kvm_mmu_do_page_fault') !== 0 ? Math.floor(addr / 4096) : 0,
   });
 }
 
