@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import type { Era } from '../era.ts';
-import type { HostOptions } from '../replay/host.ts';
 import { resolvePorts } from '../replay/ports.ts';
-import { usesOf } from '../replay/uses.ts';
-import { renderMarkdown, renderText } from '../report/document.ts';
-import { usesCsv, usesDocument, usesJson } from '../report/uses.ts';
+import type { UsesReport } from '../replay/uses.ts';
+import { everyWay, usesOf } from '../replay/uses.ts';
+import { renderMarkdown } from '../report/document.ts';
+import { type UsesTextOptions, usesCsv, usesJson, usesMarkdown, usesText } from '../report/uses.ts';
 import { bundledWorkloads, loadWorkload } from '../workload/bundled.ts';
 import type { Command } from './commands.ts';
 import { exit } from './exit.ts';
+import { standardOutput } from './facts/options.ts';
+import { plainOutput } from './terminal.ts';
 
 const formats = ['text', 'json', 'csv', 'md'] as const;
 
@@ -24,7 +25,7 @@ export const usesCommand: Command = {
         choices: ['shadow', 'npt', 'ept'] as const,
         describe: 'one kind only (default: every kind the era has)',
       })
-      .option('format', { choices: formats, default: 'text', describe: 'form of the output' }),
+      .option('format', { choices: formats, default: 'text', describe: 'form of the output; all but text hold addresses' }),
   async run({ workload, eras, mmu, format }) {
     const names = workload === undefined ? bundledWorkloads().map(({ name }) => name) : [workload as string];
     const workloads = names.map(loadWorkload);
@@ -40,23 +41,21 @@ export const usesCommand: Command = {
   },
 };
 
-function render(format: (typeof formats)[number], reports: Parameters<typeof usesDocument>[0]): string {
+function render(format: (typeof formats)[number], reports: readonly UsesReport[]): string {
   switch (format) {
     case 'json':
       return usesJson(reports);
     case 'csv':
       return usesCsv(reports);
     case 'md':
-      return renderMarkdown(usesDocument(reports));
+      return renderMarkdown(usesMarkdown(reports));
     case 'text':
-      return renderText(usesDocument(reports));
+      return usesText(reports, textOptions());
   }
 }
 
-/** Every mode of the era, shadow paging under both vendors. */
-const everyWay = (era: Era): HostOptions[] =>
-  era.modes.flatMap(({ kind, implementation }): HostOptions[] =>
-    kind === 'shadow'
-      ? (['svm', 'vmx'] as const).map((vendor) => ({ kind, implementation: null, vendor }))
-      : [{ kind, implementation, vendor: 'svm' as const }],
-  );
+/** Titles are links on a terminal; elsewhere the addresses would make the table too wide, other formats have them. */
+function textOptions(): UsesTextOptions {
+  const output = standardOutput();
+  return { width: output.width, link: (title, url) => (output === plainOutput ? title : output.link(title, url)) };
+}

@@ -220,6 +220,8 @@ const useRow = z.strictObject({
   /** The revision whose text and line are meant. */
   source: z.union([revision, z.literal('no-unload-v2')]),
   note: text.optional(),
+  /** Why the era's port never makes this read: what the port leaves out. */
+  notModelled: text.optional(),
 });
 
 /** Which role words and fields one function reads, and why. */
