@@ -48,6 +48,7 @@ export interface Comparison {
     readonly line: number;
     readonly op: string;
     readonly feature: string;
+    readonly reason: string;
   }[];
   /** No step and no counter differs. */
   readonly same: boolean;
@@ -90,7 +91,7 @@ export function compareRecords(eraA: Era, a: ReplayRecord, eraB: Era, b: ReplayR
     onlyIn: layoutDifferences(eraA, eraB),
     totals,
     notInEra: [a, b].flatMap(({ era, notInEra }) =>
-      notInEra.map(({ line, op, feature }) => ({ era, line, op, feature })),
+      notInEra.map(({ line, op, feature, reason }) => ({ era, line, op, feature, reason })),
     ),
     same: steps.length === 0 && totals.length === 0,
   };

@@ -5,6 +5,7 @@ import { PageStream } from '../workload/page-stream.ts';
 import type { Program, Step, Touch } from '../workload/program.ts';
 import { numberOf, pageOf, plus, u64, u64Of } from '../workload/u64.ts';
 import type { Guest } from './guest.ts';
+import { HostLimits } from './host-limits.ts';
 import type { Machine, MachineVcpu } from './machine.ts';
 import type { NestedStates } from './nested-state.ts';
 import type { Recorder } from './recorder.ts';
@@ -30,11 +31,13 @@ const NOFLUSH = 0x80000000;
 /** Runs a program on one machine, step by step, until its end or until the guest stops. */
 export class Executor {
   readonly #x: Execution;
+  readonly #limits: HostLimits;
   #executed = 0;
   #line = 0;
 
   constructor(execution: Execution) {
     this.#x = execution;
+    this.#limits = new HostLimits(execution.machine.vm.host.vendor);
   }
 
   /** Steps executed so far, rounds of loops counted each. */
@@ -72,8 +75,15 @@ export class Executor {
     this.#line = step.line;
     this.#x.guest.codeBits = step.bits;
     recorder.beginStep({ step: this.#executed++, line: step.line, op: opText(step.line), vcpu: step.vcpu });
-    if (step.kind !== 'memslot') this.#prelude(vcpu, step);
-    this.#perform(vcpu, step);
+    const lack = this.#limits.lacks(step, vcpu.cpu.registers.efer);
+    if (lack?.reason) {
+      const { feature, reason } = lack;
+      recorder.notInEra({ line: step.line, op: opText(step.line), feature, reason });
+    }
+    if (!lack?.leavesOut) {
+      if (step.kind !== 'memslot') this.#prelude(vcpu, step);
+      this.#perform(vcpu, step);
+    }
     recorder.endStep(vcpu.kernel.view);
   }
 
@@ -101,8 +111,10 @@ export class Executor {
     switch (step.kind) {
       case 'cr0':
       case 'cr4':
-      case 'efer':
         this.#writeRegister(vcpu, step, step.value, false);
+        break;
+      case 'efer':
+        this.#writeRegister(vcpu, step, this.#limits.efer(step.value), false);
         break;
       case 'cr3': {
         const { lo, hi } = step.value;
@@ -344,7 +356,8 @@ export class Executor {
 
   #supports(feature: Feature, step: Step): boolean {
     if (this.#x.era.features.has(feature)) return true;
-    this.#x.recorder.notInEra(step.line, this.#x.opText(step.line), feature);
+    const { recorder, opText } = this.#x;
+    recorder.notInEra({ line: step.line, op: opText(step.line), feature, reason: `not in this era: ${feature}` });
     return false;
   }
 }

@@ -84,11 +84,13 @@ export interface StepRecord {
   readonly reasons: readonly string[];
 }
 
-/** An op that asks for something the kernel does not have. */
+/** An op that asks for something the kernel, or the host, does not have. */
 export interface NotInEra {
   readonly line: number;
   readonly op: string;
   readonly feature: string;
+  /** Whose lack it is: `not in this era: …`, `not on this host: …`. */
+  readonly reason: string;
   readonly count: number;
 }
 

@@ -162,11 +162,12 @@ export class Recorder {
     this.#stepReasons = [];
   }
 
-  notInEra(line: number, op: string, feature: string): void {
+  /** A step that the era or the host lacks something for. */
+  notInEra({ line, op, feature, reason }: Omit<NotInEra, 'count'>): void {
     const key = `${line} ${feature}`;
     const known = this.#notInEra.get(key);
     if (known) known.count++;
-    else this.#notInEra.set(key, { line, op, feature, count: 1 });
+    else this.#notInEra.set(key, { line, op, feature, reason, count: 1 });
   }
 
   guestFault(vector: number, errorCode: number, address: string): void {

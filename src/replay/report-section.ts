@@ -203,8 +203,8 @@ function remarksOf(result: ReplayResult): { text: string; op: string }[] {
   const { stopped, notInEra } = result;
   return [
     ...(stopped ? [{ text: `the guest stopped at line ${stopped.line}: ${stopped.reason}`, op: '' }] : []),
-    ...notInEra.map(({ line, op, feature, count }) => ({
-      text: `line ${line}, ${count} ${count === 1 ? 'time' : 'times'}: not in this era: ${feature}`,
+    ...notInEra.map(({ line, op, reason, count }) => ({
+      text: `line ${line}, ${count} ${count === 1 ? 'time' : 'times'}: ${reason}`,
       op,
     })),
   ];

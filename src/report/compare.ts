@@ -32,11 +32,7 @@ export function compareDocument(comparison: Comparison): Block[] {
     ...(notInEra.length > 0
       ? [
           heading(2, 'Not replayed as written'),
-          list(
-            notInEra.map(
-              ({ era, line, op, feature }) => `${era}: line ${line} ${code(op)}: not in this era: ${feature}`,
-            ),
-          ),
+          list(notInEra.map(({ era, line, op, reason }) => `${era}: line ${line} ${code(op)}: ${reason}`)),
         ]
       : []),
   ];

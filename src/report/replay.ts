@@ -191,10 +191,7 @@ function remarkBlocks(results: readonly ReplayResult[]): Block[] {
     const { era, stopped, notInEra } = result;
     return [
       ...(stopped ? [`${era}: the guest stopped at line ${stopped.line}: ${escaped(stopped.reason)}`] : []),
-      ...notInEra.map(
-        ({ line, op, feature, count }) =>
-          `${era}: line ${line} ${code(op)}: not in this era: ${feature} (${count} times)`,
-      ),
+      ...notInEra.map(({ line, op, reason, count }) => `${era}: line ${line} ${code(op)}: ${reason} (${count} times)`),
     ];
   });
   return remarks.length === 0 ? [] : [heading(2, 'Not replayed as written'), list(remarks)];
@@ -212,8 +209,8 @@ export function replayCsv(results: readonly ReplayResult[]): string {
     for (const { name, counts } of [...result.phases, { name: 'total', counts: result.total }]) {
       for (const figure of figuresOf(counts)) lines.push(`${start},${csvCell(name)},${figure.name},${figure.value}`);
     }
-    for (const { line, feature, count } of result.notInEra)
-      lines.push(`${start},line ${line},not in this era: ${feature},${count}`);
+    for (const { line, reason, count } of result.notInEra)
+      lines.push(`${start},line ${line},${csvCell(reason)},${count}`);
   }
   return `${lines.join('\n')}\n`;
 }

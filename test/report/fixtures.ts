@@ -207,7 +207,9 @@ export function toggles(): ReplayResult[] {
           entries: 543,
         }),
       ],
-      notInEra: [{ line: 40, op: 'vmrun vm body', feature: 'nested-svm', count: 2 }],
+      notInEra: [
+        { line: 40, op: 'vmrun vm body', feature: 'nested-svm', reason: 'not in this era: nested-svm', count: 2 },
+      ],
     }),
   ];
 }

@@ -148,7 +148,7 @@ it('a hostile workload stays text in every face', async () => {
     steps: [
       { step: 0, line: 7, op: evil, phase: evil, vcpu: 0, roles: [], loads: 1, unloads: 0, hits: 0, reasons: [] },
     ],
-    notInEra: [{ line: 9, op: evil, feature: evil, count: 1 }],
+    notInEra: [{ line: 9, op: evil, feature: evil, reason: evil, count: 1 }],
     stopped: { line: 9, reason: evil },
     guestFaults: [{ phase: evil, vector: 14, errorCode: 2, address: '0x0', count: 1 }],
     entryStates: [entryState('v5.17', [{ level: 4 }], { mmu: evil, phase: evil })],
