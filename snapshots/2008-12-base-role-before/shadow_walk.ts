@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** v2.6.29 arch/x86/kvm/mmu.c: the walk down the tables that KVM builds. v2.6.30 has an iterator in its place. */
+import { noteMember } from '../../src/role/reads.ts';
 import { shadow_root_level } from './role.ts';
 import { child_of, spte_to_pfn, sptep_of } from './spte.ts';
 import { PT_PAGE_TABLE_LEVEL, PT32E_ROOT_LEVEL } from './spte_format.ts';
@@ -14,9 +15,12 @@ export interface kvm_shadow_walk {
 export function walk_shadow(walker: kvm_shadow_walk, vcpu: kvm_vcpu, addr: number): number {
   const { kvm, mmu } = vcpu;
   const { pages } = kvm.vm;
-  let level = shadow_root_level(mmu, 'walk_shadow');
+  const by = 'walk_shadow';
+  let level = shadow_root_level(mmu, by);
+  noteMember(mmu, by, 'root_hpa');
   let sp = pages.idOfFrame(mmu.root_hpa);
   if (level === PT32E_ROOT_LEVEL) {
+    noteMember(mmu, by, 'pae_root');
     sp = pages.idOfFrame(spte_to_pfn(kvm, sptep_of(mmu.pae_root, Math.floor(addr / 2 ** 30) % 4)));
     level--;
   }

@@ -8,6 +8,7 @@
  * keeps from the hardware.
  */
 import type { WriteResult } from '../../src/era.ts';
+import { noteMember } from '../../src/role/reads.ts';
 import { probe } from '../../src/sim/log.ts';
 import { CR0, CR4, EFER } from '../../src/sim/registers.ts';
 import { is_long_mode, is_pae, is_paging } from './calc.ts';
@@ -19,7 +20,6 @@ import {
   kvm_mmu_sync_roots,
   kvm_mmu_unload,
 } from './mmu_roots.ts';
-import { shadow_root_level } from './role.ts';
 import { INVALID_PAGE, KVM_REQ, type kvm, type kvm_vcpu } from './types.ts';
 
 /** Bits of CR0 and CR4 that this kernel knows, by name; all others are reserved (x86.c:42, :47). */
@@ -100,15 +100,20 @@ export const kvm_mmu_flush_tlb = probe(
   'kvm_mmu_flush_tlb',
   (vcpu: kvm_vcpu): void => {
     vcpu.kvm.vm.counters.tlb_flush++;
+    // v2.6.29 vmx.c vmx_flush_tlb names the context by the root, also when there is none.
+    if (vcpu.kvm.vm.host.tdp === 'ept') noteMember(vcpu.mmu, 'vmx_flush_tlb', 'root_hpa');
     vcpu.cpu.flushCurrent();
   },
   { skipped: undefined },
 );
 
-/** kvm_x86_ops->set_cr3: the root goes to hardware as CR3, nCR3 or EPT pointer. Flushes that come with it follow anyway. */
+/**
+ * kvm_x86_ops->set_cr3: the root goes to hardware as CR3, nCR3 or EPT pointer. Flushes that come with it follow anyway.
+ * The depth is no read of KVM's: hardware has it from the host's mode, and an EPT pointer always says 4.
+ */
 export function set_cr3(vcpu: kvm_vcpu): void {
   vcpu.kvm.vm.counters.load_pgd++;
-  vcpu.cpu.loadRoot(vcpu.mmu.root_hpa, shadow_root_level(vcpu.mmu, 'set_cr3'));
+  vcpu.cpu.loadRoot(vcpu.mmu.root_hpa, vcpu.mmu.shadow_root_level);
 }
 
 /** v2.6.29 x86.c load_pdptrs:218. False, and the cached PDPTRs stay, for reserved bits (63:36 and 8:5, 2:1) or no memory. */
