@@ -13,6 +13,8 @@ export interface Cpu {
   flushGuest(): void;
   /** Flushes one linear page of the current context: its address, unsigned, exact as its low 12 bits are clear. */
   flushAddress(gva: number): void;
+  /** Shadow paging: EFER.NX as hardware has it while the guest runs, where a kernel leaves that to the guest. Else it is on. */
+  setShadowNx?(on: boolean): void;
 }
 
 /** A CPU that keeps no translations: for vectors, where only the requests count. */

@@ -18,15 +18,20 @@ export function entryWord(entryWords: number, lo: number, hi: number, level: num
   }
 }
 
+// Spelt as literals, which stay small integers where a power is a double: so are frames then, wherever they are kept.
+const FRAMES_PER_4_GIB = 0x10_0000;
+const FRAMES_PER_4_MIB = 0x400;
+
 /** Frame in an entry that points to a table: address bits 51:12, as a double. */
 export function tableFrame(entry: number, high: number): number {
-  return (entry >>> 12) + (high & 0xfffff) * 2 ** 20;
+  return (entry >>> 12) + (high & 0xfffff) * FRAMES_PER_4_GIB;
 }
 
 /** First frame of the page that a leaf maps. */
 export function leafFrame(entryWords: number, entry: number, high: number, pageShift: number): number {
   // Bits 20:13 of a 4 MiB leaf are address bits 39:32 (PSE-36, SDM vol. 3A table 4-4).
-  if (entryWords === 1 && pageShift === 22) return (entry >>> 22) * 2 ** 10 + ((entry >>> 13) & 0xff) * 2 ** 20;
+  if (entryWords === 1 && pageShift === 22)
+    return (entry >>> 22) * FRAMES_PER_4_MIB + ((entry >>> 13) & 0xff) * FRAMES_PER_4_GIB;
   return tableFrame(entry & -(1 << pageShift), high);
 }
 

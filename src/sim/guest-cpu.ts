@@ -3,11 +3,12 @@ import type { Cpu } from './cpu.ts';
 import type { Host } from './host.ts';
 import { addressOf, type PhysicalMemory } from './memory.ts';
 import { eptViolationQualification, npfExitInfoHigh } from './nested-walk.ts';
+import { ACCESS } from './paging-bits.ts';
 import { type PagingFeatures, pagingModeOf, pagingModes } from './paging-modes.ts';
 import { PagingStructureCaches, type PagingStructureShape } from './paging-structure-caches.ts';
 import { CR0, CR3_PCID, CR4, EFER, loadPdptes, Registers } from './registers.ts';
 import { commonTlb, Tlb, type TlbShape } from './tlb.ts';
-import { Translator } from './translator.ts';
+import { addressHighOf, Translator } from './translator.ts';
 import { Walker } from './walk.ts';
 import type { WalkCost } from './walk-cost.ts';
 import { FAULT } from './walk-result.ts';
@@ -53,6 +54,8 @@ export class GuestCpu implements Cpu {
   readonly tlb: Tlb;
   /** After a DONE access: host frame that was reached, which is the guest frame too. */
   frame = 0;
+  /** OUTCOME of the access where the last `run` stopped. */
+  outcome: number = OUTCOME.DONE;
   exitAddress = 0;
   exitCode = 0;
   readonly #host: Host;
@@ -71,6 +74,7 @@ export class GuestCpu implements Cpu {
   #rootLevels = 0;
   /** Bits of an address's high half that count: all in long mode, none outside it, where addresses have 32 bits. */
   #addressHigh = 0;
+  #shadowNx = true;
 
   constructor(host: Host, memory: PhysicalMemory, { tlb = commonTlb, caches = null }: GuestCpuOptions = {}) {
     const { cpuid } = host;
@@ -156,6 +160,10 @@ export class GuestCpu implements Cpu {
     });
   }
 
+  setShadowNx(on: boolean): void {
+    this.#shadowNx = on;
+  }
+
   flushCurrent(): void {
     this.#flushes++;
     this.tlb.flushAsid(GUEST_ASID);
@@ -176,14 +184,40 @@ export class GuestCpu implements Cpu {
    * address otherwise, `exitCode` the #PF error code, EXITINFO1 with its high half, or the exit qualification.
    */
   access(lo: number, hi: number, access: number): number {
-    const walker = this.#walker;
     hi &= this.#addressHigh;
     this.#accesses++;
-    const fault = this.#translator.access(lo, hi, access);
+    return this.#outcome(this.#translator.access(lo, hi, access), lo, hi);
+  }
+
+  /**
+   * Performs accesses of a packed trace (src/sim/translator.ts says which form) from number `from` to the first that is
+   * not DONE, or the first event that is no access, or `to`. Returns where it stopped; `outcome` is that access's OUTCOME,
+   * DONE when none stopped it. Page numbers have no bits above 31:0 outside long mode.
+   */
+  run(trace: Int32Array, from: number, to: number): number {
+    const user = this.registers.cpl === 3 ? ACCESS.USER : 0;
+    const at = this.#translator.run(trace, from, to, user);
+    const { fault } = this.#translator;
+    this.#accesses += at - from + (fault === FAULT.NONE ? 0 : 1);
+    if (fault === FAULT.NONE) this.outcome = OUTCOME.DONE;
+    else {
+      const page = trace[2 * at]!;
+      this.outcome = this.#outcome(fault, page << 12, addressHighOf(page, trace[2 * at + 1]!));
+    }
+    return at;
+  }
+
+  /** Sum of the frames that `run` reached, modulo 2 ** 32 and signed. */
+  get frameSum(): number {
+    return this.#translator.frameSum;
+  }
+
+  #outcome(fault: number, lo: number, hi: number): number {
     if (fault === FAULT.NONE) {
       this.frame = this.#translator.frame;
       return OUTCOME.DONE;
     }
+    const walker = this.#walker;
     const { result } = walker;
     if (fault === FAULT.NONCANONICAL) return OUTCOME.NONCANONICAL;
     if (fault === FAULT.PAGE) {
@@ -209,7 +243,7 @@ export class GuestCpu implements Cpu {
     hardware.cr0 = (CR0.PE | CR0.WP | CR0.PG) >>> 0;
     // Without guest paging its pages are shadowed as user pages, which SMEP and SMAP would forbid to the guest.
     hardware.cr4 = CR4.PAE | (paging ? guest.cr4 & (CR4.SMEP | CR4.SMAP) : 0) | (this.#rootLevels === 5 ? CR4.LA57 : 0);
-    hardware.efer = EFER.NXE | (this.#rootLevels > 3 ? EFER.LME | EFER.LMA : 0);
+    hardware.efer = (this.#shadowNx ? EFER.NXE : 0) | (this.#rootLevels > 3 ? EFER.LME | EFER.LMA : 0);
     hardware.rflagsAc = guest.rflagsAc;
     hardware.cr3 = addressOf(this.#rootFrame);
     if (this.#rootLevels === 3 && !loadPdptes(this.#memory, hardware, this.#hostFeatures.maxPhyAddr)) {

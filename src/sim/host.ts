@@ -20,6 +20,11 @@ export interface Host {
   readonly maxTdpLevel: number;
   /** False when KVM's accessed mask is 0 (EPT without accessed and dirty bits). */
   readonly adBits: boolean;
+  /**
+   * Two-dimensional tables that tell the guest's user code from its kernel's, as KVM uses them: EPT with mode-based execute
+   * control, NPT with guest-mode execute trap. Absent: not used.
+   */
+  readonly tdpSmep?: boolean;
   /** Physical address width that KVM uses for its own entries, in bits. */
   readonly physBits: number;
   /** Largest page level KVM may map: 1 = 4 KiB, 2 = 2 MiB, 3 = 1 GiB. */

@@ -11,7 +11,7 @@ export const PAGE_WORDS = 1024;
  * First frame of the window for tables that the host owns (shadow pages, nested tables): 2 ** 28 frames, which is 1 TiB
  * and above any guest RAM that is modelled. Guest frame n is host frame n below it.
  */
-export const HOST_TABLE_FRAME = 2 ** 28;
+export const HOST_TABLE_FRAME = 0x1000_0000;
 
 /** Address of the first byte of a frame. A double: 52-bit addresses are exact. */
 export const addressOf = (frame: number): number => frame * PAGE_SIZE;
@@ -19,7 +19,7 @@ export const addressOf = (frame: number): number => frame * PAGE_SIZE;
 export const frameOf = (address: number): number => Math.floor(address / PAGE_SIZE);
 
 /** Frames in each dense window (16 GiB); those beyond live in the hash, lest one stray high address make a huge index. */
-const DENSE_FRAMES = 2 ** 22;
+const DENSE_FRAMES = 0x40_0000;
 
 /**
  * The host's physical memory, sparse by 4 KiB frame. Pages lie in one arena, `words`, 1024 words each; a page's place in

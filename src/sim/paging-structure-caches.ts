@@ -65,7 +65,7 @@ export class PagingStructureCaches {
   fill(lo: number, hi: number, level: number, frame: number, low: number, high: number): void {
     const cache = this.levels[level]!;
     if (cache === null) return;
-    const frameHigh = frame >= 2 ** 32 ? (frame / 2 ** 32) << FRAME_HIGH_SHIFT : 0;
+    const frameHigh = frame > 0xffff_ffff ? (frame / 0x1_0000_0000) << FRAME_HIGH_SHIFT : 0;
     const flags = (low & 7) | (high < 0 ? NO_EXECUTE : 0) | frameHigh;
     cache.put(prefixLow(lo, hi, level), this.tag | prefixHigh(hi, level), frame | 0, flags);
   }

@@ -19,6 +19,7 @@ import {
   WRITE_TO_DIRTY,
 } from './straight-parts.ts';
 import type { Walker } from './walk.ts';
+import { RESULT_KEY_SHIFT, RESULT_PAGE_SHIFT_SHIFT } from './walk-result.ts';
 
 // Copies: see src/sim/straight-parts.ts.
 const { P: PRESENT, A: ACCESSED, D: DIRTY, PS: LARGE } = PTE;
@@ -27,6 +28,8 @@ const { KEY_SHIFT, KEY_MASK } = PTE_HIGH;
 const { W: RIGHT_WRITE, U: RIGHT_USER } = RIGHTS;
 const LARGEST = LARGEST_FRAME;
 const FRAME_HIGH = LARGE_FRAME_HIGH;
+const RESULT_KEY = RESULT_KEY_SHIFT;
+const RESULT_SHIFT = RESULT_PAGE_SHIFT_SHIFT;
 const WRITE_TO_D = WRITE_TO_DIRTY;
 const OTHERS = OTHER_BITS;
 
@@ -172,12 +175,12 @@ export function walkStraightNested(walker: Walker, nested: Walker, lo: number, h
   result.frame = page;
   result.hostFrame = hostFrame;
   result.pageShift = Math.min(pageShift, second.pageShift);
-  result.ownPageShift = pageShift;
-  result.rights = rights & (second.rights | RIGHT_USER);
+  let mine = rights & (second.rights | RIGHT_USER);
+  if ((second.rights & RIGHT_WRITE) !== 0 && second.dirty !== 0) mine |= (entry | wanted) & DIRTY;
+  mine |=
+    (entry & walker.globalBit) | (((entryHigh >>> KEY_SHIFT) & KEY_MASK) << RESULT_KEY) | (pageShift << RESULT_SHIFT);
+  result.flags = mine;
   result.lowBits = allLow & 7;
-  result.key = (entryHigh >>> KEY_SHIFT) & KEY_MASK;
-  result.dirty = ((entry | wanted) & DIRTY) !== 0 && (second.rights & RIGHT_WRITE) !== 0 ? second.dirty : 0;
-  result.global = (entry & walker.globalBit) !== 0 ? 1 : 0;
   result.cachedLevel = start === 4 ? 0 : start + 1;
   result.reads = start - level + 1;
   result.nestedReads = nestedReads + second.reads;

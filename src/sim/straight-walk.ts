@@ -24,12 +24,15 @@ import {
   WRITE_TO_DIRTY,
 } from './straight-parts.ts';
 import type { Walker } from './walk.ts';
+import { RESULT_KEY_SHIFT, RESULT_PAGE_SHIFT_SHIFT } from './walk-result.ts';
 
 // Copies: see src/sim/straight-parts.ts.
 const { P: PRESENT, A: ACCESSED, D: DIRTY, PS: LARGE } = PTE;
 const { WRITE } = ACCESS;
 const { KEY_SHIFT, KEY_MASK } = PTE_HIGH;
 const FRAME_HIGH = LARGE_FRAME_HIGH;
+const RESULT_KEY = RESULT_KEY_SHIFT;
+const RESULT_SHIFT = RESULT_PAGE_SHIFT_SHIFT;
 const WRITE_TO_D = WRITE_TO_DIRTY;
 const OTHERS = OTHER_BITS;
 
@@ -154,12 +157,13 @@ export function walkStraight(walker: Walker, lo: number, hi: number, access: num
   result.frame = page;
   result.hostFrame = page;
   result.pageShift = pageShift;
-  result.ownPageShift = pageShift;
-  result.rights = rights;
+  result.flags =
+    rights |
+    ((entry | wanted) & DIRTY) |
+    (entry & walker.globalBit) |
+    (((entryHigh >>> KEY_SHIFT) & KEY_MASK) << RESULT_KEY) |
+    (pageShift << RESULT_SHIFT);
   result.lowBits = allLow & 7;
-  result.key = (entryHigh >>> KEY_SHIFT) & KEY_MASK;
-  result.dirty = ((entry | wanted) & DIRTY) !== 0 ? 1 : 0;
-  result.global = (entry & walker.globalBit) !== 0 ? 1 : 0;
   result.cachedLevel = start === 4 ? 0 : start + 1;
   result.reads = start - level + 1;
   result.nestedReads = 0;
@@ -167,4 +171,18 @@ export function walkStraight(walker: Walker, lo: number, hi: number, access: num
   result.readable = 1;
   clearFault(result);
   return true;
+}
+
+/**
+ * Reads the leaf entry that a walk of tables whose frames are host frames would read, and nothing else happens: memory
+ * that is read ahead for several accesses at a time arrives together. What it returns means nothing.
+ */
+export function readAhead(walker: Walker, lo: number, hi: number): number {
+  const { memory } = walker;
+  const { words } = memory;
+  let at = (pageWords(memory, walker.rootFrame) + ((hi >>> 7) & 0x1ff) * 2) | 0;
+  at = (pageWords(memory, smallFrame(words[at]!, words[at | 1]!)) + (((lo >>> 30) | (hi << 2)) & 0x1ff) * 2) | 0;
+  at = (pageWords(memory, smallFrame(words[at]!, words[at | 1]!)) + ((lo >>> 21) & 0x1ff) * 2) | 0;
+  at = (pageWords(memory, smallFrame(words[at]!, words[at | 1]!)) + ((lo >>> 12) & 0x1ff) * 2) | 0;
+  return words[at]!;
 }

@@ -34,7 +34,7 @@ export class TableFormat {
   readonly bareLevels: number;
   /** Reserved bits by `reservedIndex`. */
   readonly reserved: Int32Array;
-  /** NX in the high half while enabled, else 0. */
+  /** NX in the high half while enabled, else 0. Signed. */
   readonly noExecute: number;
   /** Bit n set: an entry with low three bits n is malformed (EPT only). */
   readonly malformedRights: number;
@@ -69,7 +69,7 @@ export class TableFormat {
     this.largeLevels = largeLevelsOf(mode, features);
     this.bareLevels = mode.bareLevels;
     this.reserved = reservedBits(mode, features, switches.nxe);
-    this.noExecute = mode.nx && switches.nxe ? PTE_HIGH.NX : 0;
+    this.noExecute = mode.nx && switches.nxe ? PTE_HIGH.NX | 0 : 0;
     this.malformedRights = mode.ept ? malformedEptRights(features.executeOnly) : 0;
     this.canonicalShift = mode.canonical && !switches.nested ? mode.addressBits - 33 : -1;
     this.oddPointer = this.reserved[reservedIndex(4, 0)]! | this.reserved[reservedIndex(3, 0)]! | PTE.PS;

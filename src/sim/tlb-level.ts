@@ -14,6 +14,8 @@ export const ENTRY_SHIFT = 2;
 const { TAG, FRAME, FLAGS } = ENTRY;
 const SHIFT = ENTRY_SHIFT;
 const NOTHING = -1;
+/** Sets of so many ways are searched, larger ones hashed: a hash costs more to keep than so few compares. */
+const FEW_WAYS = 4;
 /** Generations and page-size classes stand from here on in tags (src/sim/tlb.ts). */
 export const TAG_HASH_SHIFT = 13;
 const HASH_SHIFT = TAG_HASH_SHIFT;
@@ -22,9 +24,10 @@ const HASH_SHIFT = TAG_HASH_SHIFT;
  * Entries of one set-associative structure in flat arrays; way w of set s is entry s * ways + w. An entry matches when
  * both its key (low bits of the page number) and its tag (context and high bits) do. Tag 0 matches nothing.
  *
- * Hardware compares all ways of a set at once. Here a hash over all entries finds the one way that can match, so that
- * neither a hit nor a miss reads the whole set; the set decides only over replacement. True LRU: every use stamps an
- * entry with a clock, kept as `clock << wayBits | way`, so that the smallest stamp of a set names the way to replace.
+ * Hardware compares all ways of a set at once. Here the ways of a small set are compared one by one, and above FEW_WAYS a
+ * hash over all entries finds the one that can match, so that the set decides only over replacement. True LRU: every use
+ * stamps an entry with a clock, kept as `clock << wayBits | way`, so that the smallest stamp of a set names the way to
+ * replace.
  */
 export class TlbLevel {
   readonly sets: number;
@@ -42,6 +45,8 @@ export class TlbLevel {
   readonly first: Int16Array;
   readonly next: Int16Array;
   readonly bucketMask: number;
+  /** Whether there is a hash: `first`, `next` and `bucketMask` mean nothing otherwise. */
+  readonly hashed: boolean;
   readonly #size: number;
 
   constructor({ sets, ways }: Geometry) {
@@ -51,6 +56,7 @@ export class TlbLevel {
     }
     this.sets = sets;
     this.ways = ways;
+    this.hashed = ways > FEW_WAYS;
     this.#size = size;
     this.entries = new Int32Array(size << SHIFT);
     this.wayBits = 32 - Math.clz32(ways - 1);
@@ -67,6 +73,7 @@ export class TlbLevel {
   /** Number of the entry with this key and tag, -1 when there is none. */
   find(key: number, tag: number): number {
     const { entries } = this;
+    if (!this.hashed) return this.#search(key, tag);
     let at = this.first[(key ^ (tag >>> HASH_SHIFT)) & this.bucketMask]!;
     while (at >= 0 && (entries[at << SHIFT] !== key || entries[(at << SHIFT) | TAG] !== tag)) at = this.next[at]!;
     return at;
@@ -83,17 +90,27 @@ export class TlbLevel {
 
   /** Writes an entry and stamps it: in place of the one with this key and tag, else of the set's least recently used. */
   put(key: number, tag: number, frame: number, flags: number): void {
+    const at = this.find(key, tag);
+    if (at < 0) this.add(key, tag, frame, flags);
+    else {
+      this.entries[(at << SHIFT) | FRAME] = frame;
+      this.entries[(at << SHIFT) | FLAGS] = flags;
+      this.use(at);
+    }
+  }
+
+  /** As `put`, for a key and tag that no entry has. */
+  add(key: number, tag: number, frame: number, flags: number): void {
     const { entries } = this;
-    let at = this.find(key, tag);
-    if (at < 0) {
-      at = this.#victim(key);
+    const at = this.#victim(key);
+    if (this.hashed) {
       if (entries[(at << SHIFT) | TAG] !== 0) this.#unlink(at);
       const bucket = this.#bucket(key, tag);
       this.next[at] = this.first[bucket]!;
       this.first[bucket] = at;
-      entries[at << SHIFT] = key;
-      entries[(at << SHIFT) | TAG] = tag;
     }
+    entries[at << SHIFT] = key;
+    entries[(at << SHIFT) | TAG] = tag;
     entries[(at << SHIFT) | FRAME] = frame;
     entries[(at << SHIFT) | FLAGS] = flags;
     this.use(at);
@@ -101,7 +118,7 @@ export class TlbLevel {
 
   /** Frees one entry, so that it is replaced first. */
   drop(at: number): void {
-    this.#unlink(at);
+    if (this.hashed) this.#unlink(at);
     this.entries[(at << SHIFT) | TAG] = 0;
     this.stamps[at] = this.stamps[at]! & ((1 << this.wayBits) - 1);
   }
@@ -114,6 +131,15 @@ export class TlbLevel {
     for (let at = 0; at < this.#size; at++) this.stamps[at] = at % this.ways;
   }
 
+  #search(key: number, tag: number): number {
+    const { entries, ways } = this;
+    const first = Math.imul(key & (this.sets - 1), ways);
+    for (let at = first; at < first + ways; at++) {
+      if (entries[at << SHIFT] === key && entries[(at << SHIFT) | TAG] === tag) return at;
+    }
+    return NOTHING;
+  }
+
   /** Hash bucket of a key and tag. */
   #bucket(key: number, tag: number): number {
     return (key ^ (tag >>> HASH_SHIFT)) & this.bucketMask;
@@ -121,15 +147,25 @@ export class TlbLevel {
 
   #victim(key: number): number {
     const stamps = this.stamps;
-    const first = Math.imul(key & (this.sets - 1), this.ways);
+    const { ways } = this;
+    const first = Math.imul(key & (this.sets - 1), ways);
+    const last = (first + ways - 1) | 0;
+    // The smaller of two without a branch, which no predictor would guess: stamps are never negative. From both ends, so
+    // that one does not wait for the other.
     let least = stamps[first]!;
-    const end = first + this.ways;
-    for (let at = first + 1; at < end; at++) {
-      // The smaller of two without a branch, which no predictor would guess: stamps are never negative.
-      const difference = (stamps[at]! - least) | 0;
-      least = (least + (difference & (difference >> 31))) | 0;
+    let other = stamps[last]!;
+    let up = (first + 1) | 0;
+    let down = (last - 1) | 0;
+    while (up <= down) {
+      const a = (stamps[up]! - least) | 0;
+      const b = (stamps[down]! - other) | 0;
+      least = (least + (a & (a >> 31))) | 0;
+      other = (other + (b & (b >> 31))) | 0;
+      up = (up + 1) | 0;
+      down = (down - 1) | 0;
     }
-    return first + (least & ((1 << this.wayBits) - 1));
+    const difference = (other - least) | 0;
+    return first + ((least + (difference & (difference >> 31))) & ((1 << this.wayBits) - 1));
   }
 
   /** Takes an entry out of its bucket. */

@@ -15,6 +15,7 @@ import type { PagingStructureCaches } from './paging-structure-caches.ts';
 import { TlbContexts } from './tlb-contexts.ts';
 import { ENTRY, ENTRY_SHIFT, type Geometry, TlbLevel } from './tlb-level.ts';
 import type { Walker } from './walk.ts';
+import { RESULT_KEY_SHIFT, RESULT_PAGE_SHIFT_SHIFT, type WalkResult } from './walk-result.ts';
 
 /** Sizes of a TLB. */
 export interface TlbShape {
@@ -39,8 +40,8 @@ export const commonTlb: TlbShape = {
 const ADDRESS_HIGH = 0x1ffffff;
 const GENERATION_SHIFT = 15;
 const CLASS_SHIFT = 13;
-const KEY_SHIFT = 12;
-const PAGE_SHIFT_SHIFT = 16;
+const KEY_SHIFT = RESULT_KEY_SHIFT;
+const PAGE_SHIFT_SHIFT = RESULT_PAGE_SHIFT_SHIFT;
 const FRAME_HIGH_SHIFT = 24;
 /** Page-number bits in a tag. */
 const PAGE_HIGH = 0x1fff;
@@ -49,8 +50,12 @@ const PAGE_HIGH = 0x1fff;
 const { TAG, FRAME, FLAGS } = ENTRY;
 const SHIFT = ENTRY_SHIFT;
 const { WRITE } = ACCESS;
-const { D: DIRTY, G: GLOBAL } = PTE;
+const { G: GLOBAL } = PTE;
 const ALL_RIGHTS = RIGHTS.ALL;
+/** Page shift 12 in a result's flags, and the bits that tell it from others. */
+const SMALL = 12 << RESULT_PAGE_SHIFT_SHIFT;
+const NOT_SMALL = 31 << RESULT_PAGE_SHIFT_SHIFT;
+const SMALL_FRAME = 0x7fffffff;
 
 /** Where a lookup found a usable translation. */
 export const HIT = { NONE: 0, L1: 1, L2: 2 } as const;
@@ -171,43 +176,48 @@ export class Tlb {
   /** Keeps what the walker's last walk, of this address, reached. What cannot be read cannot be kept (EPT). */
   fill(lo: number, hi: number, walker: Walker): void {
     const { result } = walker;
-    if (result.readable === 0) return;
+    if (this.isSmall(result)) {
+      this.#put((lo >>> 12) | (hi << 20), this.#tag | ((hi & ADDRESS_HIGH) >>> 12), result.hostFrame, result.flags);
+    } else if (result.readable !== 0) this.#fillAny(lo, hi, walker);
+  }
+
+  /** Whether a result is a small page, not global, with a frame of 31 bits: it is kept as it is. */
+  isSmall({ flags, hostFrame, readable }: WalkResult): boolean {
+    return (flags & (GLOBAL | NOT_SMALL)) === SMALL && hostFrame <= SMALL_FRAME && readable !== 0;
+  }
+
+  /** Large pages, global ones, and frames of more than 31 bits. */
+  #fillAny(lo: number, hi: number, { result }: Walker): void {
     let pageClass = this.#shifts.length - 1;
     while (this.#shifts[pageClass]! > result.pageShift) pageClass--;
     const shift = this.#shifts[pageClass]!;
     const frame = result.hostFrame - ((lo >>> 12) & ((1 << (shift - 12)) - 1));
     const below = (pageClass << CLASS_SHIFT) | ((hi & ADDRESS_HIGH) >>> shift);
-    const tag = (result.global !== 0 ? this.#globalTag : this.#tag) | below;
-    const flags =
-      result.rights |
-      (result.dirty !== 0 ? DIRTY : 0) |
-      (result.global !== 0 ? GLOBAL : 0) |
-      (result.key << KEY_SHIFT) |
-      (result.ownPageShift << PAGE_SHIFT_SHIFT) |
-      (frame >= 2 ** 32 ? (frame / 2 ** 32) << FRAME_HIGH_SHIFT : 0);
-    const key = keyOf(lo, hi, shift);
+    const frameHigh = frame > 0xffff_ffff ? (frame / 0x1_0000_0000) << FRAME_HIGH_SHIFT : 0;
     this.#classes |= 1 << pageClass;
     if (result.ownPageShift > shift) this.#pieces = true;
     if (result.global !== 0) this.#globals = true;
-    this.l1.put(key, tag, frame | 0, flags);
-    if (this.l2 !== null) this.l2.put(key, tag, frame | 0, flags);
+    const tag = (result.global !== 0 ? this.#globalTag : this.#tag) | below;
+    this.#put(keyOf(lo, hi, shift), tag, frame | 0, result.flags | frameHigh);
+  }
+
+  #put(key: number, tag: number, frame: number, flags: number): void {
+    this.l1.put(key, tag, frame, flags);
+    if (this.l2 !== null) this.l2.put(key, tag, frame, flags);
   }
 
   /**
-   * As `lookup`, in the second level alone, for a small page by number (bits 31:0) and tag. True for a hit, which also goes
-   * into the first level.
+   * As `lookup`, in the second level alone, for a small page by number (bits 31:0) and tag. Returns the entry's number in
+   * `l2`, or -1; to copy it into the first level is left to the caller.
    */
-  hitsSecond(page: number, tag: number, access: number, walker: Walker): boolean {
+  findSecond(page: number, tag: number, access: number, walker: Walker): number {
     const { l2 } = this;
-    const at = l2 === null ? -1 : l2.find(page, tag);
-    if (l2 === null || at < 0) return false;
-    const flags = l2.entries[(at << SHIFT) | FLAGS]!;
-    if (!allows(flags, access, walker)) return false;
+    if (l2 === null) return -1;
+    const at = l2.find(page, tag);
+    if (at < 0 || !allows(l2.entries[(at << SHIFT) | FLAGS]!, access, walker)) return -1;
     this.l2Hits++;
     l2.use(at);
-    this.l1.put(page, tag, l2.entries[(at << SHIFT) | FRAME]!, flags);
-    this.#reach(l2, at, 0);
-    return true;
+    return at;
   }
 
   /** Everything, of every address space. */

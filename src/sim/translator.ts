@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { ACCESS } from './paging-bits.ts';
+import { readAhead } from './straight-walk.ts';
 import { HIT, type Tlb } from './tlb.ts';
-import { TAG_HASH_SHIFT } from './tlb-level.ts';
 import type { Walker } from './walk.ts';
 import { FAULT } from './walk-result.ts';
 
 /** Page-number bits 44:32 in the second word of a packed access. */
 const PAGE_HIGH = 0x1fff;
 const KIND_SHIFT = 24;
-// Copies, as imported constants are read anew at each use.
-const HASH_SHIFT = TAG_HASH_SHIFT;
+// A copy, as imported constants are read anew at each use.
 const { WRITE } = ACCESS;
+/** Accesses that are read ahead together, while more than half of them walk. */
+const BLOCK = 8;
+
+/** High half of the address in a packed access, with bits 63:57 as bit 56. */
+export const addressHighOf = (page: number, word: number): number => (page >>> 20) | ((word << 19) >> 7);
 
 /**
  * One access as a CPU performs it: the TLB, then a walk, whose result the TLB keeps. A fault leaves cached translations
@@ -28,8 +32,12 @@ export class Translator {
   nestedReads = 0;
   /** Entries written to mark them accessed or dirty. */
   marks = 0;
+  /** FAULT of the access where the last `run` stopped, NONE when no fault stopped it; details are in `walker.result`. */
+  fault: number = FAULT.NONE;
   /** Sum of the frames that `run` reached, modulo 2 ** 32 and signed: two runs that translate alike have the same. */
   frameSum = 0;
+  /** Keeps what was read ahead from being optimised away. */
+  readTwice = 0;
 
   constructor(tlb: Tlb, walker: Walker) {
     if (tlb.caches !== walker.caches) throw new Error('translator: TLB and walker have different upper-level caches');
@@ -45,61 +53,125 @@ export class Translator {
       this.frame = tlb.frame;
       return FAULT.NONE;
     }
-    return this.#walk(lo, hi, access);
+    const fault = this.#walk(lo, hi, access);
+    if (fault === FAULT.NONE) tlb.fill(lo, hi, walker);
+    return fault;
   }
 
   /**
    * Performs accesses of a packed trace, each as `access` would, from number `from` to the first that faults, or the first
-   * event that is no access, or `to`. Returns where it stopped; after a fault, `walker.result` has it. Two words an access:
+   * event that is no access, or `to`. Returns where it stopped, and `fault` says whether a fault did. Two words an access:
    * bits 31:0 of the page number; and its bits 44:32, with 0 (read) or 1 (write) in bits 31:24. `user` is ACCESS.USER or 0.
    */
   run(trace: Int32Array, from: number, to: number, user: number): number {
     const { tlb, walker } = this;
-    const { l1 } = tlb;
-    const { entries, stamps, first, next, wayBits, clockEnd, bucketMask } = l1;
+    const { l1, l2 } = tlb;
+    this.fault = FAULT.NONE;
+    if (l1.ways !== 4 || l2 === null) return this.#runSlowly(trace, from, to, user);
+    const { entries, stamps, clockEnd } = l1;
     const { rules, keysOn } = walker;
-    const wayMask = (1 << wayBits) - 1;
+    const setMask = l1.sets - 1;
     let { contextTag, isPlain } = tlb;
     let { clock } = l1;
     let sum = this.frameSum;
     let hits = 0;
     let at = from;
+    let ahead = from;
+    let misses = 0;
+    const { readsAhead } = walker;
     for (; at < to; at++) {
+      if (at === ahead) {
+        ahead = at + BLOCK;
+        if (misses > BLOCK >> 1 && ahead <= to && readsAhead && walker.result.level === 1) this.#readAhead(trace, at);
+        misses = 0;
+      }
       const page = trace[at << 1]!;
       const word = trace[(at << 1) | 1]!;
       const kind = word >>> KIND_SHIFT;
       if (kind > 1) break;
       const access = (kind << 1) | user;
       const tag = contextTag | (word & PAGE_HIGH);
-      let entry = first[(page ^ (tag >>> HASH_SHIFT)) & bucketMask]!;
-      while (entry >= 0 && (entries[entry << 2] !== page || entries[(entry << 2) | 1] !== tag)) entry = next[entry]!;
-      if (entry >= 0 && clock < clockEnd) {
-        const flags = entries[(entry << 2) | 3]!;
+      const first = (page & setMask) << 2;
+      const set = first << 2;
+      // Of the four ways, the one that matches as a set bit: clz32(x) >>> 5 is 1 for 0 alone.
+      const match =
+        (Math.clz32((entries[set]! ^ page) | (entries[set | 1]! ^ tag)) >>> 5) |
+        ((Math.clz32((entries[set | 4]! ^ page) | (entries[set | 5]! ^ tag)) >>> 5) << 1) |
+        ((Math.clz32((entries[set | 8]! ^ page) | (entries[set | 9]! ^ tag)) >>> 5) << 2) |
+        ((Math.clz32((entries[set | 12]! ^ page) | (entries[set | 13]! ^ tag)) >>> 5) << 3);
+      let way = (match >> 1) - (match >> 3);
+      if (match !== 0 && clock < clockEnd) {
+        const flags = entries[set | (way << 2) | 3]!;
         // As Tlb.lookup decides, for entries without protection keys in force and with a frame of 32 bits.
         const refused =
           (access & WRITE & ~(flags >>> 5)) | rules[(access << 3) | (flags & 7)]! | keysOn | (flags >>> 24);
         if (refused === 0) {
           clock = (clock + 1) | 0;
-          stamps[entry] = (clock << wayBits) | (stamps[entry]! & wayMask);
+          stamps[first | way] = (clock << 2) | way;
           hits = (hits + 1) | 0;
-          sum = (sum + entries[(entry << 2) | 2]!) | 0;
+          sum = (sum + entries[set | (way << 2) | 2]!) | 0;
           continue;
         }
       }
-      l1.clock = clock;
       const lo = page << 12;
-      const hi = (page >>> 20) | ((word << 19) >> 7);
-      let fault: number = FAULT.NONE;
-      if (!isPlain || !walker.isCanonical(hi)) fault = this.access(lo, hi, access);
-      else if (tlb.hitsSecond(page, tag, access, walker)) this.frame = tlb.frame;
-      else {
-        tlb.misses++;
-        fault = this.#walk(lo, hi, access);
+      const hi = addressHighOf(page, word);
+      if (!isPlain || clock >= clockEnd || !walker.isCanonical(hi)) {
+        l1.clock = clock;
+        const fault = this.access(lo, hi, access);
         ({ contextTag, isPlain } = tlb);
+        ({ clock } = l1);
+        if (fault !== FAULT.NONE) {
+          this.fault = fault;
+          break;
+        }
+        sum = (sum + this.frame) | 0;
+        continue;
       }
-      ({ clock } = l1);
-      if (fault !== FAULT.NONE) break;
-      sum = (sum + this.frame) | 0;
+      let frame = 0;
+      let flags = 0;
+      const second = tlb.findSecond(page, tag, access, walker);
+      if (second >= 0) {
+        frame = l2.entries[(second << 2) | 2]!;
+        flags = l2.entries[(second << 2) | 3]!;
+      } else {
+        tlb.misses++;
+        misses++;
+        const fault = this.#walk(lo, hi, access);
+        if (fault !== FAULT.NONE) {
+          this.fault = fault;
+          break;
+        }
+        const { result } = walker;
+        if (!tlb.isSmall(result)) {
+          l1.clock = clock;
+          tlb.fill(lo, hi, walker);
+          ({ contextTag, isPlain } = tlb);
+          ({ clock } = l1);
+          sum = (sum + this.frame) | 0;
+          continue;
+        }
+        frame = result.hostFrame;
+        ({ flags } = result);
+        l2.put(page, tag, frame, flags);
+      }
+      if (match === 0) {
+        // The smallest stamp names the way used longest ago; stamps are never negative.
+        const a = stamps[first]!;
+        const b = stamps[first | 1]!;
+        const c = stamps[first | 2]!;
+        const d = stamps[first | 3]!;
+        const ab = a + ((b - a) & ((b - a) >> 31));
+        const cd = c + ((d - c) & ((d - c) >> 31));
+        way = (ab + ((cd - ab) & ((cd - ab) >> 31))) & 3;
+      }
+      clock = (clock + 1) | 0;
+      stamps[first | way] = (clock << 2) | way;
+      const entry = set | (way << 2);
+      entries[entry] = page;
+      entries[entry | 1] = tag;
+      entries[entry | 2] = frame;
+      entries[entry | 3] = flags;
+      sum = (sum + frame) | 0;
     }
     l1.clock = clock;
     tlb.l1Hits += hits;
@@ -107,20 +179,46 @@ export class Translator {
     return at;
   }
 
+  /** What walks of the next accesses will read last, so that they wait for memory together and not one by one. */
+  #readAhead(trace: Int32Array, from: number): void {
+    const { walker } = this;
+    // Neighbours need no help: one line of memory has eight entries.
+    if (trace[(from + BLOCK - 1) << 1]! - trace[from << 1]! === BLOCK - 1) return;
+    let read = 0;
+    for (let at = from; at < from + BLOCK; at++) {
+      const page = trace[at << 1]!;
+      read ^= readAhead(walker, page << 12, addressHighOf(page, trace[(at << 1) | 1]!));
+    }
+    this.readTwice = read;
+  }
+
+  /** `run` by `access`. */
+  #runSlowly(trace: Int32Array, from: number, to: number, user: number): number {
+    for (let at = from; at < to; at++) {
+      const page = trace[at << 1]!;
+      const word = trace[(at << 1) | 1]!;
+      const kind = word >>> KIND_SHIFT;
+      if (kind > 1) return at;
+      const fault = this.access(page << 12, addressHighOf(page, word), (kind << 1) | user);
+      if (fault !== FAULT.NONE) {
+        this.fault = fault;
+        return at;
+      }
+      this.frameSum = (this.frameSum + this.frame) | 0;
+    }
+    return to;
+  }
+
   #walk(lo: number, hi: number, access: number): number {
-    const { tlb, walker } = this;
+    const { walker } = this;
     const fault = walker.walk(lo, hi, access);
     const { result } = walker;
     this.walks++;
     this.reads += result.reads;
     this.nestedReads += result.nestedReads;
     this.marks += result.marks;
-    if (fault !== FAULT.NONE) {
-      this.faults++;
-      return fault;
-    }
-    tlb.fill(lo, hi, walker);
-    this.frame = result.hostFrame;
-    return FAULT.NONE;
+    if (fault !== FAULT.NONE) this.faults++;
+    else this.frame = result.hostFrame;
+    return fault;
   }
 }

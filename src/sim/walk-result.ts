@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { CAUSE } from './access-rules.ts';
+import { PTE, PTE_HIGH, RIGHTS } from './paging-bits.ts';
+
+/** Places in `WalkResult.flags`. */
+export const RESULT_KEY_SHIFT = 12;
+export const RESULT_PAGE_SHIFT_SHIFT = 16;
 
 /** What kind of fault ended a walk. */
 export const FAULT = {
@@ -44,18 +49,13 @@ export class WalkResult {
   hostFrame = 0;
   /** Bits below the page number of the page that the whole walk maps alike: the smaller one of both dimensions. */
   pageShift = 12;
-  /** Bits below the page number of the page that these tables alone map: what a flush of one address covers. */
-  ownPageShift = 12;
-  /** RIGHTS over both dimensions. */
-  rights = 0;
+  /**
+   * What a TLB keeps of the translation beside its frame: rights over both dimensions in bits 2:0, D in bit 6, G in bit 8,
+   * the protection key in bits 15:12, bits 20:16 as `ownPageShift`.
+   */
+  flags = 0;
   /** AND of the low three bits of all entries used, as the tables spell them. */
   lowBits = 0;
-  /** Protection key of the leaf, 0 where there are none. */
-  key = 0;
-  /** 1 when a write needs no further mark: the leaf is dirty, and the nested leaf dirty and writable. */
-  dirty = 0;
-  /** Bit G of the leaf while CR4.PGE is set. */
-  global = 0;
   /** 1 unless the nested tables let the page be executed but not read. */
   readable = 1;
 
@@ -77,14 +77,56 @@ export class WalkResult {
     this.faultGpa = 0;
     this.level = 0;
     this.cachedLevel = 0;
-    this.rights = 0;
+    this.flags = 0;
     this.lowBits = 0;
-    this.key = 0;
-    this.dirty = 0;
-    this.global = 0;
     this.readable = 1;
     this.reads = 0;
     this.nestedReads = 0;
     this.marks = 0;
+  }
+
+  /** RIGHTS over both dimensions. */
+  get rights(): number {
+    return this.flags & RIGHTS.ALL;
+  }
+
+  set rights(rights: number) {
+    this.flags = (this.flags & ~RIGHTS.ALL) | rights;
+  }
+
+  /** 1 when a write needs no further mark: the leaf is dirty, and the nested leaf dirty and writable. */
+  get dirty(): number {
+    return (this.flags & PTE.D) !== 0 ? 1 : 0;
+  }
+
+  set dirty(dirty: number) {
+    this.flags = dirty !== 0 ? this.flags | PTE.D : this.flags & ~PTE.D;
+  }
+
+  /** Bit G of the leaf while CR4.PGE is set. */
+  get global(): number {
+    return (this.flags & PTE.G) !== 0 ? 1 : 0;
+  }
+
+  set global(global: number) {
+    this.flags = global !== 0 ? this.flags | PTE.G : this.flags & ~PTE.G;
+  }
+
+  /** Protection key of the leaf, 0 where there are none. */
+  get key(): number {
+    return (this.flags >>> RESULT_KEY_SHIFT) & PTE_HIGH.KEY_MASK;
+  }
+
+  set key(key: number) {
+    this.flags = (this.flags & ~(PTE_HIGH.KEY_MASK << RESULT_KEY_SHIFT)) | (key << RESULT_KEY_SHIFT);
+  }
+
+  /** Bits below the page number of the page that these tables alone map: what a flush of one address covers. */
+  get ownPageShift(): number {
+    return this.flags >>> RESULT_PAGE_SHIFT_SHIFT;
+  }
+
+  set ownPageShift(shift: number) {
+    this.flags = (this.flags & ~(-1 << RESULT_PAGE_SHIFT_SHIFT)) | (shift << RESULT_PAGE_SHIFT_SHIFT);
   }
 }

@@ -82,6 +82,11 @@ export class Walker extends WalkControls {
     return this.#descend(lo, hi, access, false);
   }
 
+  /** Whether `readAhead` has a use. */
+  get readsAhead(): boolean {
+    return this.nested === null && this.format.straight && !this.format.nested;
+  }
+
   #walkStraight(lo: number, hi: number, access: number): boolean {
     const { format, nested } = this;
     if (!format.straight || format.nested || !this.isCanonical(hi)) return false;
@@ -223,7 +228,7 @@ export class Walker extends WalkControls {
   }
 
   #descendNested(nested: Walker, frame: number, access: number, mark: boolean): number {
-    const fault = nested.#descend(frame << 12, (frame / 2 ** 20) | 0, access, mark);
+    const fault = nested.#descend(frame << 12, (frame / 0x10_0000) | 0, access, mark);
     this.result.nestedReads += nested.result.reads;
     this.result.marks += nested.result.marks;
     return fault;

@@ -53,7 +53,7 @@ export class TableBuilder {
 
 /** Physical address of the entry of `level` for a page. */
 export const entryAddress = (table: number, page: number, level: number): number =>
-  table * 4096 + (Math.floor(page / 512 ** (level - 1)) % 512) * 8;
+  table * 4096 + (Math.floor(page / 2 ** (9 * (level - 1))) % 512) * 8;
 
 /** Number of page `n` of an address space. */
 export const pageNumber = (n: number): number => FIRST_PAGE.hi * 2 ** 32 + FIRST_PAGE.lo + n;
