@@ -37,12 +37,12 @@ const ext_at = kvm_mmu_extended_role.at;
 // v4.20 arch/x86/kvm/x86.h ~84-137
 export const is_paging = (vcpu: kvm_vcpu): boolean => (vcpu.registers.cr0 & CR0.PG) !== 0;
 export const is_long_mode = (vcpu: kvm_vcpu): boolean => (vcpu.registers.efer & EFER.LMA) !== 0;
-export const is_la57_mode = (vcpu: kvm_vcpu): boolean => is_long_mode(vcpu) && (vcpu.registers.cr4 & CR4.LA57) !== 0;
+const is_la57_mode = (vcpu: kvm_vcpu): boolean => is_long_mode(vcpu) && (vcpu.registers.cr4 & CR4.LA57) !== 0;
 export const is_pae = (vcpu: kvm_vcpu): boolean => (vcpu.registers.cr4 & CR4.PAE) !== 0;
 export const is_smm = (vcpu: kvm_vcpu): boolean => (vcpu.hflags & HF_SMM_MASK) !== 0;
 export const is_guest_mode = (vcpu: kvm_vcpu): boolean => (vcpu.hflags & HF_GUEST_MASK) !== 0;
 /** L2 runs on tables of L1's, so linear addresses are walked by nested_mmu. x86.h mmu_is_nested */
-export const mmu_is_nested = (vcpu: kvm_vcpu): boolean => vcpu.walk_mmu === vcpu.nested_mmu;
+const mmu_is_nested = (vcpu: kvm_vcpu): boolean => vcpu.walk_mmu === vcpu.nested_mmu;
 const is_write_protection = (vcpu: kvm_vcpu): boolean => (vcpu.registers.cr0 & CR0.WP) !== 0;
 const one = (bit: boolean): number => (bit ? 1 : 0);
 
@@ -218,7 +218,8 @@ export function kvm_init_shadow_mmu(vcpu: kvm_vcpu): void {
 }
 
 /**
- * v4.20 mmu.c:4868 kvm_calc_shadow_ept_root_page_role Inherits the base role of root_mmu, of L1's last set-up. Under
+ * v4.20 mmu.c:4868 kvm_calc_shadow_ept_root_page_role
+ * Inherits the base role of root_mmu, of L1's last set-up. Under
  * EPT that has L1's cr4_pae, which is taken for the size of EPT12's entries by everything that reads it (repaired in
  * v5.1).
  */
@@ -237,7 +238,8 @@ export function kvm_calc_shadow_ept_root_page_role(
 }
 
 /**
- * v4.20 mmu.c:4888 kvm_init_shadow_ept_mmu, on guest_mmu The root is looked for first, with the complete role and
+ * v4.20 mmu.c:4888 kvm_init_shadow_ept_mmu, on guest_mmu
+ * The root is looked for first, with the complete role and
  * whether or not a set-up follows, while the context still has its old levels: right after creation they are 0 and
  * nothing is looked up.
  */

@@ -7,7 +7,6 @@
  */
 import { CR0, CR4, EFER } from '../../src/sim/registers.ts';
 import { kvm_mmu_reset_context } from './mmu_roots.ts';
-import { shadow_root_level } from './role.ts';
 import { PT32E_ROOT_LEVEL, PT64_ROOT_4LEVEL, PT64_ROOT_5LEVEL } from './spte.ts';
 import { INVALID_PAGE, type kvm_vcpu } from './types.ts';
 
@@ -18,10 +17,10 @@ const is_vmx = (vcpu: kvm_vcpu): boolean => vcpu.kvm.vm.host.vendor === 'vmx';
  * the vendor forces, which VMX does not, stands for a vendor function that answers just that.
  */
 export function get_tdp_level(vcpu: kvm_vcpu): number {
-  const { tdp, maxTdpLevel, forcedTdpLevel, cpuid } = vcpu.kvm.vm.host;
+  const { tdp, maxTdpLevel, forcedTdpLevel } = vcpu.kvm.vm.host;
   if (tdp === 'npt') return PT64_ROOT_4LEVEL;
   if (forcedTdpLevel !== 0) return forcedTdpLevel;
-  return maxTdpLevel === PT64_ROOT_5LEVEL && cpuid.maxPhyAddr > 48 ? PT64_ROOT_5LEVEL : PT64_ROOT_4LEVEL;
+  return maxTdpLevel === PT64_ROOT_5LEVEL && vcpu.maxphyaddr > 48 ? PT64_ROOT_5LEVEL : PT64_ROOT_4LEVEL;
 }
 
 /** kvm_x86_ops->tlb_flush: everything of the current context, at once. */
@@ -43,7 +42,8 @@ export const kvm_mmu_load_cr3 = (vcpu: kvm_vcpu): void => {
   if (mmu.root_hpa === INVALID_PAGE) return;
   vcpu.log.note('set_cr3');
   vcpu.kvm.vm.counters.load_pgd++;
-  const level = shadow_root_level(mmu, 'kvm_mmu_load_cr3');
+  // How deep hardware walks is the vendor's own knowledge, so it is no read of the MMU code.
+  const level = mmu.shadow_root_level;
   const is_pae_root = level < PT64_ROOT_4LEVEL && mmu.pae_root !== null;
   vcpu.cpu.loadRoot(mmu.root_hpa, is_pae_root ? PT32E_ROOT_LEVEL : level);
 };
@@ -54,8 +54,10 @@ function update_lma(vcpu: kvm_vcpu, cr0: number): void {
   if ((registers.efer & EFER.LME) === 0) return;
   const was_paging = (registers.cr0 & CR0.PG) !== 0;
   const paging = (cr0 & CR0.PG) !== 0;
-  if (paging && !was_paging) registers.efer |= EFER.LMA;
-  if (was_paging && !paging) registers.efer &= ~EFER.LMA;
+  if (paging === was_paging) return;
+  const efer = paging ? registers.efer | EFER.LMA : registers.efer & ~EFER.LMA;
+  if (is_vmx(vcpu)) set_efer(vcpu, efer);
+  else registers.efer = efer;
 }
 
 /**
@@ -86,9 +88,15 @@ export function set_cr4(vcpu: kvm_vcpu, cr4: number): boolean {
   return false;
 }
 
-/** kvm_x86_ops->set_efer */
+/**
+ * kvm_x86_ops->set_efer SVM hands the guest's EFER to hardware: under shadow paging with EFER.NX off, an entry that KVM
+ * makes not executable for SMEP's sake (CR0.WP = 0) has a reserved bit set, and its fault never ends (repaired later,
+ * v5.10 has the repair). VMX keeps NX on.
+ */
 export function set_efer(vcpu: kvm_vcpu, efer: number): void {
+  vcpu.log.called(is_vmx(vcpu) ? 'vmx_set_efer' : 'svm_set_efer');
   vcpu.registers.efer = efer >>> 0;
+  if (!is_vmx(vcpu)) vcpu.cpu.setShadowNx?.((efer & EFER.NXE) !== 0);
 }
 
 /**

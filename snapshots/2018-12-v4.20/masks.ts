@@ -219,9 +219,10 @@ export function update_permission_bitmask(vcpu: kvm_vcpu, mmu: kvm_mmu, ept: boo
 }
 
 /**
- * v4.20 mmu.c:4607 update_pkru_bitmask Two bits for each error code (bit 3 of it: user page): which of AD and WD count.
- * New bits are only ORed in, so what an earlier set-up left stays until protection keys or long mode go off: with
- * CR0.WP 1 -> 0, 0xdd00 is not 0xd500 again.
+ * v4.20 mmu.c:4607 update_pkru_bitmask
+ * Two bits for each error code (bit 3 of it: user page): which of AD and WD count. New bits are only ORed in, so what
+ * an earlier set-up left stays until protection keys or long mode go off: with CR0.WP 1 -> 0, 0xdd00 is not 0xd500
+ * again.
  */
 export function update_pkru_bitmask(vcpu: kvm_vcpu, mmu: kvm_mmu, ept: boolean): void {
   const { cr0, cr4, efer } = vcpu.registers;

@@ -6,7 +6,7 @@
  * transparent huge pages (hugetlbfs-like backing is Vm.hostPageLevel), MTRR checks, reserved-bit faults (there are no
  * MMIO SPTEs), the unprotect-and-retry of emulated instructions that do not write page tables, host async faults.
  */
-import { page_fault } from './mmu_handlers.ts';
+import { gva_to_gpa, page_fault, UNMAPPED_GVA } from './mmu_handlers.ts';
 import {
   child_of,
   drop_parent_pte,
@@ -18,6 +18,7 @@ import {
 import {
   drop_large_spte,
   drop_spte,
+  kvm_mmu_page_get_gfn,
   kvm_page_track_is_active,
   mmu_gfn_lpage_is_disallowed,
   rmap_add,
@@ -36,7 +37,6 @@ import {
   is_last_spte,
   is_shadow_present_pte,
   is_writable_pte,
-  KVM_PAGES_PER_HPAGE,
   keep_write,
   mark_spte_for_access_track,
   mmu_spte_update,
@@ -154,7 +154,7 @@ function direct_pte_prefetch_many(vcpu: kvm_vcpu, sp: number, from: number, to: 
   const page = kvm.page(sp);
   const pte_access = page_role.access(page, 'direct_pte_prefetch_many');
   const level = page_role.level(page, 'direct_pte_prefetch_many');
-  const gfn_of = (i: number): number => kvm.vm.pages.gfn[sp]! + i * KVM_PAGES_PER_HPAGE(level);
+  const gfn_of = (i: number): number => kvm_mmu_page_get_gfn(kvm, sp, i, 0);
   if (!kvm_vcpu_memslots(vcpu).memslots.isVisible(gfn_of(to - 1))) return false;
   for (let i = from; i < to; i++) {
     const gfn = gfn_of(i);
@@ -180,7 +180,10 @@ export function __direct_pte_prefetch(vcpu: kvm_vcpu, sptep: number): void {
   }
 }
 
-/** v4.20 mmu.c direct_pte_prefetch: without accessed bits a prefetched entry could not be told from a used one. */
+/**
+ * v4.20 mmu.c direct_pte_prefetch: without accessed bits a prefetched entry could not be told from a used
+ * one.
+ */
 function direct_pte_prefetch(vcpu: kvm_vcpu, sptep: number): void {
   const { kvm } = vcpu;
   const sp = sptep_to_sp(sptep);
@@ -225,7 +228,10 @@ function is_access_allowed(vcpu: kvm_vcpu, error_code: number, lo: number, hi: n
   return (lo & PT_PRESENT_MASK) !== 0;
 }
 
-/** v4.20 mmu.c fast_page_fault: true when the entry needs no more than rights that were parked or taken away. */
+/**
+ * v4.20 mmu.c fast_page_fault: true when the entry needs no more than rights that were parked or taken
+ * away.
+ */
 function fast_page_fault(vcpu: kvm_vcpu, addr: number, level: number, error_code: number): boolean {
   const { kvm, mmu } = vcpu;
   if (mmu.root_hpa === INVALID_PAGE || !page_fault_can_be_fast(vcpu, error_code)) return false;
@@ -290,6 +296,17 @@ export const nonpaging_page_fault = (vcpu: kvm_vcpu, addr: number, error_code: n
 /** v4.20 mmu.c tdp_page_fault */
 export const tdp_page_fault = (vcpu: kvm_vcpu, addr: number, error_code: number): number =>
   map_direct(vcpu, addr, error_code, PT_PDPE_LEVEL);
+
+/**
+ * v4.20 mmu.c kvm_mmu_unprotect_page_virt
+ * The page an event's delivery could not use is a guest table no more: emulating the delivery is not possible. Found by
+ * a read at the guest's privilege level, so not when ring 3 was interrupted and the page is the kernel's.
+ */
+export function kvm_mmu_unprotect_page_virt(vcpu: kvm_vcpu, gva: number): void {
+  if (direct_map(vcpu.mmu, 'kvm_mmu_unprotect_page_virt') !== 0) return;
+  const gpa = gva_to_gpa(vcpu, vcpu.walk_mmu, gva, vcpu.registers.cpl === 3 ? PFERR_USER_MASK : 0);
+  if (gpa !== UNMAPPED_GVA) kvm_mmu_unprotect_page(vcpu.kvm, Math.floor(gpa / 4096));
+}
 
 /**
  * v4.20 mmu.c kvm_mmu_page_fault

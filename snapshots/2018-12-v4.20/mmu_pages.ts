@@ -40,6 +40,12 @@ import { KVM_REQ, type kvm, type kvm_vcpu } from './types.ts';
 const { level: LEVEL, cr4_pae: CR4_PAE, quadrant: QUADRANT, direct: DIRECT } = kvm_mmu_page_role.at;
 const { access: ACCESS, invalid: INVALID } = kvm_mmu_page_role.at;
 
+/** v4.20 mmu.c kvm_mmu_free_page. C asks whether there is a gfns[] to free, which is not kept here. */
+function kvm_mmu_free_page(kvm: kvm, sp: number): void {
+  page_role.direct(kvm.page(sp), 'kvm_mmu_free_page');
+  kvm.vm.pages.destroy(sp);
+}
+
 /** v4.20 mmu.c drop_parent_pte */
 export function drop_parent_pte(kvm: kvm, sp: number, sptep: number): void {
   kvm.vm.pages.unlinkParent(sp, sptep_to_sp(sptep), spte_index(sptep));
@@ -51,7 +57,7 @@ export const child_of = (kvm: kvm, sptep: number): number =>
   kvm.vm.pages.idOfFrame(spte_to_pfn(spte_lo(kvm, sptep), spte_hi(kvm, sptep)));
 
 /** A page of an older generation is as good as gone. v4.20 mmu.c is_obsolete_sp */
-export const is_obsolete_sp = (kvm: kvm, sp: number): boolean => kvm.vm.pages.generation[sp] !== kvm.mmu_valid_gen;
+const is_obsolete_sp = (kvm: kvm, sp: number): boolean => kvm.vm.pages.generation[sp] !== kvm.mmu_valid_gen;
 
 const is_invalid = (kvm: kvm, sp: number): boolean => get(kvm.vm.pages.role[sp]!, INVALID) !== 0;
 
@@ -222,7 +228,7 @@ export function kvm_mmu_prepare_zap_page(kvm: kvm, sp: number, invalid_list: num
 export function kvm_mmu_commit_zap_page(kvm: kvm, invalid_list: number[]): void {
   if (invalid_list.length === 0) return;
   kvm_flush_remote_tlbs(kvm);
-  for (const sp of invalid_list) kvm.vm.pages.destroy(sp);
+  for (const sp of invalid_list) kvm_mmu_free_page(kvm, sp);
   invalid_list.length = 0;
 }
 

@@ -17,7 +17,7 @@ import {
   make_mmu_pages_available,
 } from './mmu_pages.ts';
 import { mmu_sync_children } from './mmu_sync.ts';
-import { direct_map, kvm_mmu_page_role, page_role, root_level, shadow_root_level } from './role.ts';
+import { direct_map, kvm_mmu_page_role, note_member, page_role, root_level, shadow_root_level } from './role.ts';
 import {
   ACC_ALL,
   PT_PRESENT_MASK,
@@ -189,12 +189,14 @@ export const kvm_mmu_sync_roots = probe(
 );
 
 /**
- * v4.20 mmu.c:4121 cached_root_available Looks through the previous roots for one of this CR3 whose page has exactly
- * this role. The outgoing root is put in front under what get_cr3 says now, valid or not; without a match the oldest
- * becomes current, for the caller to free.
+ * v4.20 mmu.c:4121 cached_root_available
+ * Looks through the previous roots for one of this CR3 whose page has exactly this role. The outgoing root is put in
+ * front under what get_cr3 says now, valid or not; without a match the oldest becomes current, for the caller to free.
  */
 function cached_root_available(vcpu: kvm_vcpu, new_cr3: number, new_role: number): boolean {
   const { kvm, mmu } = vcpu;
+  note_member(mmu, 'cached_root_available', 'prev_roots');
+  note_member(mmu, 'cached_root_available', 'get_cr3');
   let root = { cr3: get_cr3(vcpu, mmu), hpa: mmu.root_hpa };
   let found = false;
   for (let i = 0; i < KVM_MMU_NUM_PREV_ROOTS && !found; i++) {

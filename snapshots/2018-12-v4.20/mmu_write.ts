@@ -129,7 +129,9 @@ function rewrite_spte(vcpu: kvm_vcpu, sp: number, sptep: number, gentry: { lo: n
   return need_remote_flush(kvm, entry, spte_lo(kvm, sptep), spte_hi(kvm, sptep));
 }
 
-/** v4.20 mmu.c:5178 kvm_mmu_pte_write: called by write tracking after KVM wrote `bytes` at `gpa` for the guest. */
+/**
+ * v4.20 mmu.c:5178 kvm_mmu_pte_write: called by write tracking after KVM wrote `bytes` at `gpa` for the guest.
+ */
 export const kvm_mmu_pte_write = probe(
   'kvm_mmu_pte_write',
   (vcpu: kvm_vcpu, gpa: number, bytes: number): void => {

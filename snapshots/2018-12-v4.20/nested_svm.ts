@@ -6,6 +6,7 @@
  * none".
  */
 import type { NestedEntry } from '../../src/era.ts';
+import { probe } from '../../src/sim/log.ts';
 import { kvm_init_shadow_mmu } from './calc.ts';
 import { get_tdp_level, set_cr0, set_cr4, set_efer, tlb_flush } from './kvm_x86_ops.ts';
 import { reset_shadow_zero_bits_mask } from './masks.ts';
@@ -55,39 +56,50 @@ export function nested_svm_vmrun(vcpu: kvm_vcpu, state: NestedEntry): boolean {
 }
 
 /** v4.20 svm.c ~3455 enter_svm_guest_mode: the context is reset in any case, which frees the roots of both MMUs. */
-export function enter_svm_guest_mode(vcpu: kvm_vcpu, state: Omit<NestedEntry, 'tag'>): void {
-  const { registers, log, nested } = vcpu;
-  log.because('enter_svm_guest_mode', 'VMRUN');
-  nested.pointer = state.pointer;
-  if (state.pointer !== null) nested_svm_init_mmu_context(vcpu);
-  set_efer(vcpu, state.efer);
-  set_cr0(vcpu, state.cr0);
-  set_cr4(vcpu, state.cr4);
-  if (vcpu.kvm.vm.host.tdp === 'npt') registers.cr3 = state.cr3;
-  else kvm_set_cr3(vcpu, state.cr3, false);
-  log.because('enter_svm_guest_mode', 'VMRUN');
-  kvm_mmu_reset_context(vcpu);
-  tlb_flush(vcpu);
-  vcpu.hflags |= HF_GUEST_MASK;
-}
+export const enter_svm_guest_mode = probe(
+  'enter_svm_guest_mode',
+  (vcpu: kvm_vcpu, state: Omit<NestedEntry, 'tag'>): void => {
+    const { registers, log, nested } = vcpu;
+    log.because('enter_svm_guest_mode', 'VMRUN');
+    nested.pointer = state.pointer;
+    if (state.pointer !== null) nested_svm_init_mmu_context(vcpu);
+    set_efer(vcpu, state.efer);
+    set_cr0(vcpu, state.cr0);
+    set_cr4(vcpu, state.cr4);
+    if (vcpu.kvm.vm.host.tdp === 'npt') registers.cr3 = state.cr3;
+    else kvm_set_cr3(vcpu, state.cr3, false);
+    log.because('enter_svm_guest_mode', 'VMRUN');
+    // With nested paging the root that goes is no longer that of the MMU in use.
+    log.rootLost();
+    kvm_mmu_reset_context(vcpu);
+    tlb_flush(vcpu);
+    vcpu.hflags |= HF_GUEST_MASK;
+  },
+  { skipped: undefined },
+);
 
 /** v4.20 svm.c ~3283 nested_svm_vmexit: reset, and the root of L1 is loaded at once. */
-export function nested_svm_vmexit(vcpu: kvm_vcpu): void {
-  const { registers, log, nested } = vcpu;
-  const { efer, cr0, cr3, cr4 } = nested.l1;
-  vcpu.hflags &= ~HF_GUEST_MASK;
-  nested.pointer = null;
-  log.because('nested_svm_vmexit', '#VMEXIT');
-  set_efer(vcpu, efer);
-  set_cr0(vcpu, cr0);
-  set_cr4(vcpu, cr4);
-  if (vcpu.kvm.vm.host.tdp === 'npt') registers.cr3 = cr3;
-  else kvm_set_cr3(vcpu, cr3, false);
-  nested_svm_uninit_mmu_context(vcpu);
-  log.because('nested_svm_vmexit', '#VMEXIT');
-  kvm_mmu_reset_context(vcpu);
-  kvm_mmu_load(vcpu);
-}
+export const nested_svm_vmexit = probe(
+  'nested_svm_vmexit',
+  (vcpu: kvm_vcpu): void => {
+    const { registers, log, nested } = vcpu;
+    const { efer, cr0, cr3, cr4 } = nested.l1;
+    vcpu.hflags &= ~HF_GUEST_MASK;
+    nested.pointer = null;
+    log.because('nested_svm_vmexit', '#VMEXIT');
+    set_efer(vcpu, efer);
+    set_cr0(vcpu, cr0);
+    set_cr4(vcpu, cr4);
+    if (vcpu.kvm.vm.host.tdp === 'npt') registers.cr3 = cr3;
+    else kvm_set_cr3(vcpu, cr3, false);
+    nested_svm_uninit_mmu_context(vcpu);
+    log.because('nested_svm_vmexit', '#VMEXIT');
+    log.rootLost();
+    kvm_mmu_reset_context(vcpu);
+    kvm_mmu_load(vcpu);
+  },
+  { skipped: undefined },
+);
 
 /** v4.20 svm.c nested_svm_inject_npf_exit: L1's nested tables refuse L2's access, so L1 gets a #VMEXIT. */
 export function nested_svm_inject_npf_exit(vcpu: kvm_vcpu): void {

@@ -17,9 +17,10 @@ import { load_pdptrs, pdptrs_changed } from './x86_pdptr.ts';
 const VMX_EPTP_AD_ENABLE_BIT = 1 << 6;
 
 /**
- * v4.20 vmx.c ~11863 nested_ept_init_mmu_context The look-up of the EPT12 root files the outgoing root of guest_mmu
- * under get_cr3, which is the *new* EPTP by now. So the first entry that comes back to an EPTP misses and the second
- * hits, and a changed EPTP can hit another's root (repaired in v5.0).
+ * v4.20 vmx.c ~11863 nested_ept_init_mmu_context
+ * The look-up of the EPT12 root files the outgoing root of guest_mmu under get_cr3, which is the *new* EPTP by now. So
+ * the first entry that comes back to an EPTP misses and the second hits, and a changed EPTP can hit another's root
+ * (repaired in v5.0).
  */
 function nested_ept_init_mmu_context(vcpu: kvm_vcpu, eptp: number): void {
   vcpu.mmu = vcpu.guest_mmu;
@@ -78,8 +79,9 @@ export function enter_vmx_non_root_mode(vcpu: kvm_vcpu, state: NestedEntry): voi
 }
 
 /**
- * v4.20 vmx.c nested_vmx_vmexit with load_vmcs12_host_state ~13884 When the switch back to L1's root looks at get_cr3,
- * CR3 is still L2's: with EPT12, L1's own root is filed under that and is not found again (repaired in v5.0).
+ * v4.20 vmx.c nested_vmx_vmexit with load_vmcs12_host_state ~13884
+ * When the switch back to L1's root looks at get_cr3, CR3 is still L2's: with EPT12, L1's own root is filed under that
+ * and is not found again (repaired in v5.0).
  */
 export function nested_vmx_vmexit(vcpu: kvm_vcpu): void {
   const { nested, log } = vcpu;

@@ -27,7 +27,7 @@ import {
   PFERR_WRITE_MASK,
 } from './mmu_fault.ts';
 import { get_cr3, get_pdptr, translate_gpa, UNMAPPED_GVA } from './mmu_handlers.ts';
-import { last_nonleaf_level, mmu_nx, root_level } from './role.ts';
+import { last_nonleaf_level, mmu_nx, note_member, root_level } from './role.ts';
 import { PT_DIRECTORY_LEVEL, PT_PAGE_SIZE_MASK, PT_PAGE_TABLE_LEVEL, PT32E_ROOT_LEVEL } from './spte.ts';
 import type { kvm_mmu, kvm_vcpu, rsvd_bits_validate } from './types.ts';
 
@@ -39,10 +39,13 @@ export function __is_rsvd_bits_set(check: rsvd_bits_validate, lo: number, hi: nu
   return (lo & mask[at]!) !== 0 || (hi & mask[at + 1]!) !== 0 || ((bad_mt_xwr[low6 >> 5]! >>> (low6 & 31)) & 1) !== 0;
 }
 
-/** v4.20 mmu.c:4239 is_last_gpte: bit 7 counts below `last_nonleaf_level` only, level 1 always ends the walk. */
+/**
+ * v4.20 mmu.c:4239 is_last_gpte, inline in the walk: bit 7 counts below `last_nonleaf_level` only, level 1
+ * always ends the walk.
+ */
 export function is_last_gpte(mmu: kvm_mmu, level: number, lo: number): boolean {
   if (level === PT_PAGE_TABLE_LEVEL) return true;
-  return (lo & PT_PAGE_SIZE_MASK) !== 0 && level < last_nonleaf_level(mmu, 'is_last_gpte');
+  return (lo & PT_PAGE_SIZE_MASK) !== 0 && level < last_nonleaf_level(mmu, 'walk_addr_generic');
 }
 
 /**
@@ -59,6 +62,8 @@ export function permission_fault(
 ): number {
   const { cpl, rflagsAc, pkru } = vcpu.registers;
   const index = ((pfec >> 1) & 15) | (cpl < 3 && rflagsAc !== 0 ? 4 : 0);
+  note_member(mmu, 'walk_addr_generic', 'permissions');
+  note_member(mmu, 'walk_addr_generic', 'pkru_mask');
   let fault = ((mmu.permissions[index]! >> pte_access) & 1) !== 0;
   let errcode = PFERR_PRESENT_MASK;
   if (mmu.pkru_mask !== 0) {
@@ -136,6 +141,7 @@ function walk_addr_generic(
   const have_ad = have_accessed_dirty(type, mmu, 'walk_addr_generic');
   const nx_hi = type.has_nx ? 0x80000000 | 0 : 0;
   counters.guest_walks++;
+  note_member(mmu, 'walk_addr_generic', 'guest_rsvd_check');
   walker.level = root_level(mmu, 'walk_addr_generic');
   let table = Math.floor(get_cr3(vcpu, mmu) / 4096) % 2 ** (type.pte_size === 8 ? 40 : 20);
   if (type.name === '64' && walker.level === PT32E_ROOT_LEVEL) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * v4.20 arch/x86/kvm/mmu.c: struct kvm_shadow_walk_iterator. Left out: the lockless variant, which differs in locks
- * only.
+ * v4.20 arch/x86/kvm/mmu.c: struct kvm_shadow_walk_iterator. Left out: the lockless variant, which differs in
+ * locks only.
  */
-import { direct_map, root_level, shadow_root_level } from './role.ts';
+import { direct_map, note_member, root_level, shadow_root_level } from './role.ts';
 import {
   is_last_spte,
   PT_PAGE_TABLE_LEVEL,
@@ -27,12 +27,13 @@ export interface kvm_shadow_walk_iterator {
 }
 
 /**
- * v4.20 mmu.c:2460 shadow_walk_init_using_root Hardware's PAE root (and the lm_root page above it, under nested NPT) is
- * stepped over: the walk begins with the level-2 page of the address's gigabyte, and is empty where the guest has no
- * PDPTE.
+ * v4.20 mmu.c:2460 shadow_walk_init_using_root
+ * Hardware's PAE root (and the lm_root page above it, under nested NPT) is stepped over: the walk begins with the
+ * level-2 page of the address's gigabyte, and is empty where the guest has no PDPTE.
  */
 export function shadow_walk(vcpu: kvm_vcpu, root: number, addr: number): kvm_shadow_walk_iterator {
   const { mmu } = vcpu;
+  note_member(mmu, 'shadow_walk_init_using_root', 'root_hpa');
   let level = shadow_root_level(mmu, 'shadow_walk_init_using_root');
   if (
     level === PT64_ROOT_4LEVEL &&
@@ -44,6 +45,7 @@ export function shadow_walk(vcpu: kvm_vcpu, root: number, addr: number): kvm_sha
   let shadow_addr = root;
   if (level === PT32E_ROOT_LEVEL) {
     if (root !== mmu.root_hpa || mmu.pae_root === null) throw new Error('a PAE root is never a cached root');
+    note_member(mmu, 'shadow_walk_init_using_root', 'pae_root');
     shadow_addr = mmu.pae_root[Math.floor(addr / 2 ** 30) % 4]!;
     level = shadow_addr > 0 ? level - 1 : 0;
   }

@@ -27,7 +27,6 @@ export const PT64_ROOT_5LEVEL = 5;
 
 export const PT_PRESENT_MASK = 1 << 0;
 export const PT_WRITABLE_MASK = 1 << 1;
-export const PT_USER_MASK = 1 << 2;
 export const PT_PAGE_SIZE_MASK = 1 << 7;
 /** Software bits of an SPTE, in the low half. */
 const SPTE_HOST_WRITEABLE = 1 << 10;
@@ -221,8 +220,9 @@ export function keep_write(spte: new_spte): void {
 }
 
 /**
- * v4.20 mmu.c mark_spte_for_access_track A prefetched entry must not look accessed. Where hardware has no accessed bit,
- * all rights go and the first use faults.
+ * v4.20 mmu.c mark_spte_for_access_track
+ * A prefetched entry must not look accessed. Where hardware has no accessed bit, all rights go and the first use
+ * faults.
  */
 export function mark_spte_for_access_track(masks: spte_masks, spte: new_spte): void {
   if (spte_ad_enabled(spte.hi)) spte.lo &= ~masks.shadow_accessed_mask;
@@ -239,7 +239,9 @@ export function restore_acc_track_spte(masks: spte_masks, spte: new_spte): void 
   spte.hi &= ~saved;
 }
 
-/** v4.20 mmu.c link_shadow_page: an entry that points to a table. It grants everything: rights are the leaf's. */
+/**
+ * v4.20 mmu.c link_shadow_page: an entry that points to a table. It grants everything: rights are the leaf's.
+ */
 export function nonleaf_spte(masks: spte_masks, pfn: number, ad_disabled: boolean): new_spte {
   const rights = masks.shadow_present_mask | PT_WRITABLE_MASK | masks.shadow_user_mask | masks.shadow_x_mask;
   return {

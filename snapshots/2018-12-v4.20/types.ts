@@ -211,6 +211,8 @@ export class kvm_vcpu {
   walk_mmu: kvm_mmu;
   requests = 0;
   hflags = 0;
+  /** MAXPHYADDR: 36 until user space has set CPUID. */
+  maxphyaddr = 36;
   /** VMX without unrestricted guest: real mode runs as virtual-8086 mode. */
   vm86_active = false;
   /** VCPU_EXREG_PDPTR in regs_avail: the cached PDPTEs are the ones in force. A reset sets all of regs_avail. */

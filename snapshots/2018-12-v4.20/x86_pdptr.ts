@@ -7,6 +7,7 @@
 import { CR0, CR4, EFER } from '../../src/sim/registers.ts';
 import { PFERR_USER_MASK, PFERR_WRITE_MASK } from './mmu_fault.ts';
 import { translate_gpa, UNMAPPED_GVA } from './mmu_handlers.ts';
+import { note_member } from './role.ts';
 import type { kvm_mmu, kvm_vcpu } from './types.ts';
 
 /** Where the table that CR3 names is in L1's memory; -1 when there is no RAM. `mmu` translates L2's addresses. */
@@ -18,8 +19,9 @@ function pdpt_gpa(vcpu: kvm_vcpu, mmu: kvm_mmu, cr3: number): number {
 }
 
 /**
- * v4.20 x86.c:670 load_pdptrs A present entry is tested with the reserved bits of the *current* MMU's level 3, set up
- * for the mode before this one: on a fresh vCPU nothing is reserved. The call itself has no effect on roots.
+ * v4.20 x86.c:670 load_pdptrs
+ * A present entry is tested with the reserved bits of the *current* MMU's level 3, set up for the mode before this one:
+ * on a fresh vCPU nothing is reserved. The call itself has no effect on roots.
  */
 export function load_pdptrs(vcpu: kvm_vcpu, mmu: kvm_mmu, cr3: number): boolean {
   const { memory } = vcpu.kvm.vm;
@@ -28,6 +30,7 @@ export function load_pdptrs(vcpu: kvm_vcpu, mmu: kvm_mmu, cr3: number): boolean 
     const table = pdpt_gpa(vcpu, mmu, cr3);
     if (table < 0) return false;
     const level3 = (3 - 1) * 2;
+    note_member(vcpu.mmu, 'load_pdptrs', 'guest_rsvd_check');
     const { rsvd_bits_mask } = vcpu.mmu.guest_rsvd_check;
     for (let i = 0; i < 4; i++) {
       const lo = memory.read32(table + 8 * i);

@@ -32,14 +32,14 @@ const ext_at = kvm_mmu_extended_role.at;
 // v5.10.262 arch/x86/kvm/x86.h
 export const is_paging = (vcpu: kvm_vcpu): boolean => (vcpu.registers.cr0 & CR0.PG) !== 0;
 export const is_long_mode = (vcpu: kvm_vcpu): boolean => (vcpu.registers.efer & EFER.LMA) !== 0;
-export const is_la57_mode = (vcpu: kvm_vcpu): boolean => is_long_mode(vcpu) && (vcpu.registers.cr4 & CR4.LA57) !== 0;
+const is_la57_mode = (vcpu: kvm_vcpu): boolean => is_long_mode(vcpu) && (vcpu.registers.cr4 & CR4.LA57) !== 0;
 export const is_pae = (vcpu: kvm_vcpu): boolean => (vcpu.registers.cr4 & CR4.PAE) !== 0;
 /** PDPTEs are in use: three levels. */
 export const is_pae_paging = (vcpu: kvm_vcpu): boolean => !is_long_mode(vcpu) && is_pae(vcpu) && is_paging(vcpu);
 export const is_smm = (vcpu: kvm_vcpu): boolean => (vcpu.hflags & HF_SMM_MASK) !== 0;
 export const is_guest_mode = (vcpu: kvm_vcpu): boolean => (vcpu.hflags & HF_GUEST_MASK) !== 0;
 /** L2 runs on tables of L1's, so linear addresses are walked by nested_mmu. x86.h mmu_is_nested */
-export const mmu_is_nested = (vcpu: kvm_vcpu): boolean => vcpu.walk_mmu === vcpu.nested_mmu;
+const mmu_is_nested = (vcpu: kvm_vcpu): boolean => vcpu.walk_mmu === vcpu.nested_mmu;
 const is_write_protection = (vcpu: kvm_vcpu): boolean => (vcpu.registers.cr0 & CR0.WP) !== 0;
 const one = (bit: boolean): number => (bit ? 1 : 0);
 
@@ -262,7 +262,8 @@ export function kvm_calc_shadow_npt_root_page_role(vcpu: kvm_vcpu): kvm_mmu_role
 }
 
 /**
- * v5.10.262 mmu.c:4629 kvm_init_shadow_npt_mmu, on guest_mmu, for L1's nested tables `registers` are L1's and only
+ * v5.10.262 mmu.c:4629 kvm_init_shadow_npt_mmu, on guest_mmu, for L1's nested tables
+ * `registers` are L1's and only
  * choose the tree. The role, and with it the root that is looked for, is made of the vCPU's, which are L2's by now: an
  * L2 with another CR0.WP, EFER.NX and so on gets another root for the same tables of L1. The root is looked for first,
  * while the context still has its old levels.
@@ -277,7 +278,8 @@ export function kvm_init_shadow_npt_mmu(vcpu: kvm_vcpu, registers: mode_register
 }
 
 /**
- * v5.10.262 mmu.c:4650 kvm_calc_shadow_ept_root_page_role No register of the guest enters the base half; cr0_wp
+ * v5.10.262 mmu.c:4650 kvm_calc_shadow_ept_root_page_role
+ * No register of the guest enters the base half; cr0_wp
  * together with smap_andnot_wp, which exclude each other otherwise, marks a page of EPT. The extended half has L1's
  * registers: L2's are loaded later.
  */

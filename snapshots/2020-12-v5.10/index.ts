@@ -9,9 +9,16 @@ import type { Registers } from '../../src/sim/registers.ts';
 import type { Vm } from '../../src/sim/vm.ts';
 import { is_guest_mode, is_smm } from './calc.ts';
 import { intercepts, run } from './kvm_x86_ops.ts';
-import { kvm_mmu_page_fault, PFERR_FETCH_MASK, PFERR_USER_MASK, PFERR_WRITE_MASK } from './mmu_fault.ts';
+import {
+  kvm_mmu_page_fault,
+  kvm_mmu_unprotect_page_virt,
+  PFERR_FETCH_MASK,
+  PFERR_USER_MASK,
+  PFERR_WRITE_MASK,
+} from './mmu_fault.ts';
 import { gva_to_gpa, kvm_inject_emulated_page_fault, UNMAPPED_GVA } from './mmu_handlers.ts';
-import { kvm_mmu_zap_all_fast } from './mmu_pages.ts';
+import { kvm_mmu_zap_all, kvm_mmu_zap_all_fast } from './mmu_pages.ts';
+import { kvm_mmu_reset_context, kvm_mmu_unload } from './mmu_roots.ts';
 import { kvm_mmu_invlpg, kvm_mmu_pte_write } from './mmu_write.ts';
 import { nested_svm_vmexit, nested_svm_vmrun } from './nested_svm.ts';
 import { nested_vmx_run, nested_vmx_vmexit } from './nested_vmx.ts';
@@ -21,6 +28,7 @@ import { roleText } from './trace.ts';
 import { INVALID_PAGE, kvm, type kvm_vcpu, RET_PF_EMULATE } from './types.ts';
 import { vectors } from './vectors.ts';
 import {
+  __set_sregs,
   create_vcpu,
   kvm_handle_invpcid,
   kvm_inject_gp,
@@ -28,7 +36,7 @@ import {
   kvm_set_cr3,
   kvm_set_cr4,
   kvm_set_efer,
-  vcpu_enter_guest,
+  vcpu_run,
 } from './x86.ts';
 
 export const era: Era = {
@@ -75,6 +83,26 @@ class PortVm implements EraVm {
   memslotsChanged(): void {
     kvm_mmu_zap_all_fast(this.#kvm);
   }
+
+  /**
+   * v5.10.262 vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces. SVM has no use for
+   * them.
+   */
+  setTssAddress(address: number): void {
+    const { vm } = this.#kvm;
+    if (vm.host.vendor !== 'vmx') return;
+    for (const { memslots } of vm.addressSpaces) memslots.addPrivate(Math.floor(address / 4096), 3);
+  }
+
+  /**
+   * v5.10.262 virt/kvm/kvm_main.c kvm_destroy_vm: the memory goes first (kvm_arch_flush_shadow_all), then every vCPU
+   * lets go of its roots (kvm_unload_vcpu_mmu, and once more kvm_mmu_destroy).
+   */
+  destroy(): void {
+    kvm_mmu_zap_all(this.#kvm);
+    for (const vcpu of this.#kvm.vcpus) kvm_mmu_unload(vcpu);
+    for (const vcpu of this.#kvm.vcpus) kvm_mmu_unload(vcpu);
+  }
 }
 
 /**
@@ -96,12 +124,15 @@ const translations = { read: 0, write: PFERR_WRITE_MASK, fetch: PFERR_FETCH_MASK
 class PortVcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
+  /** VMX alone, whose event injection takes an instruction length. */
+  readonly reinjectsSoftwareInterrupts: boolean;
   readonly #vcpu: kvm_vcpu;
 
   constructor(vcpu: kvm_vcpu) {
     this.#vcpu = vcpu;
     this.registers = vcpu.registers;
     this.view = new View(vcpu);
+    this.reinjectsSoftwareInterrupts = vcpu.kvm.vm.host.vendor === 'vmx';
   }
 
   get injected(): { readonly errorCode: number; readonly address: number } {
@@ -109,13 +140,32 @@ class PortVcpu implements EraVcpu {
   }
 
   enter(): 'entered' | 'shutdown' {
-    const result = vcpu_enter_guest(this.#vcpu);
+    const result = vcpu_run(this.#vcpu);
     if (result === 'entered') run(this.#vcpu);
     return result;
   }
 
   intercepts(register: 'cr0' | 'cr3' | 'cr4' | 'efer', value: number): boolean {
     return intercepts(this.#vcpu, register, value);
+  }
+
+  /** v5.10.262 cpuid.c kvm_vcpu_after_set_cpuid: MAXPHYADDR is in the role. */
+  setCpuid(): void {
+    this.#vcpu.log.because('kvm_vcpu_after_set_cpuid', 'CPUID');
+    kvm_mmu_reset_context(this.#vcpu);
+  }
+
+  setSregs(): void {
+    __set_sregs(this.#vcpu);
+  }
+
+  /**
+   * v5.10.262 vmx.c enter_rmode, rmode_segment_valid: without unrestricted guest real mode runs as virtual-8086 mode
+   * while its segments look like real mode's; those of SMM do not, so its handler is emulated.
+   */
+  execution(): 'native' | 'vm86' | 'emulated' {
+    if (!this.#vcpu.vm86_active) return 'native';
+    return is_smm(this.#vcpu) ? 'emulated' : 'vm86';
   }
 
   interceptsInvalidation(): boolean {
@@ -147,7 +197,7 @@ class PortVcpu implements EraVcpu {
   }
 
   /** kvm_handle_page_fault (#PF, #NPF) or handle_ept_violation, then kvm_mmu_page_fault. */
-  fault({ address, code }: FaultExit): FaultOutcome {
+  fault({ address, code, duringDelivery }: FaultExit): FaultOutcome {
     const vcpu = this.#vcpu;
     const before = vcpu.faults_injected;
     const exit =
@@ -155,6 +205,7 @@ class PortVcpu implements EraVcpu {
         ? error_code_of_ept_violation(code)
         : { code: code | 0, hi: Math.floor(code / 2 ** 32) };
     vcpu.exit_qualification = code | 0;
+    if (duringDelivery && vcpu.kvm.vm.host.tdp === 'none') kvm_mmu_unprotect_page_virt(vcpu, address);
     const result = kvm_mmu_page_fault(vcpu, address, exit.code, exit.hi);
     if (vcpu.faults_injected !== before) return 'injected';
     return result === RET_PF_EMULATE ? 'emulate' : 'retry';

@@ -7,7 +7,6 @@
  */
 import { CR0, CR4, EFER } from '../../src/sim/registers.ts';
 import { kvm_mmu_reset_context } from './mmu_roots.ts';
-import { shadow_root_level } from './role.ts';
 import { PT32E_ROOT_LEVEL, PT64_ROOT_4LEVEL } from './spte.ts';
 import { INVALID_PAGE, type kvm_vcpu } from './types.ts';
 
@@ -38,7 +37,8 @@ export const kvm_mmu_load_pgd = (vcpu: kvm_vcpu): void => {
   if (mmu.root_hpa === INVALID_PAGE) return;
   vcpu.log.note('load_mmu_pgd');
   vcpu.kvm.vm.counters.load_pgd++;
-  const level = shadow_root_level(mmu, 'kvm_mmu_load_pgd');
+  // How deep hardware walks is the vendor's own knowledge, so it is no read of the MMU code.
+  const level = mmu.shadow_root_level;
   const is_pae_root = level < PT64_ROOT_4LEVEL && mmu.pae_root !== null;
   vcpu.cpu.loadRoot(mmu.root_hpa, is_pae_root ? PT32E_ROOT_LEVEL : level);
 };
@@ -49,8 +49,10 @@ function update_lma(vcpu: kvm_vcpu, cr0: number): void {
   if ((registers.efer & EFER.LME) === 0) return;
   const was_paging = (registers.cr0 & CR0.PG) !== 0;
   const paging = (cr0 & CR0.PG) !== 0;
-  if (paging && !was_paging) registers.efer |= EFER.LMA;
-  if (was_paging && !paging) registers.efer &= ~EFER.LMA;
+  if (paging === was_paging) return;
+  const efer = paging ? registers.efer | EFER.LMA : registers.efer & ~EFER.LMA;
+  if (is_vmx(vcpu)) set_efer(vcpu, efer);
+  else registers.efer = efer;
 }
 
 /**
@@ -81,8 +83,11 @@ export function set_cr4(vcpu: kvm_vcpu, cr4: number): boolean {
   return false;
 }
 
-/** kvm_x86_ops->set_efer */
+/**
+ * kvm_x86_ops->set_efer. Under shadow paging hardware's EFER.NX stays on whatever the guest's, as the machine has it.
+ */
 export function set_efer(vcpu: kvm_vcpu, efer: number): void {
+  vcpu.log.called(is_vmx(vcpu) ? 'vmx_set_efer' : 'svm_set_efer');
   vcpu.registers.efer = efer >>> 0;
 }
 

@@ -41,6 +41,12 @@ import { KVM_REQ, type kvm, type kvm_mmu, type kvm_vcpu } from './types.ts';
 const { level: LEVEL, gpte_is_8_bytes: GPTE_IS_8_BYTES, quadrant: QUADRANT, direct: DIRECT } = kvm_mmu_page_role.at;
 const { access: ACCESS, invalid: INVALID } = kvm_mmu_page_role.at;
 
+/** v5.10.262 mmu.c kvm_mmu_free_page. C asks whether there is a gfns[] to free, which is not kept here. */
+function kvm_mmu_free_page(kvm: kvm, sp: number): void {
+  page_role.direct(kvm.page(sp), 'kvm_mmu_free_page');
+  kvm.vm.pages.destroy(sp);
+}
+
 /** v5.10.262 mmu.c drop_parent_pte */
 export function drop_parent_pte(kvm: kvm, sp: number, sptep: number): void {
   kvm.vm.pages.unlinkParent(sp, sptep_to_sp(sptep), spte_index(sptep));
@@ -211,7 +217,8 @@ interface zapped {
 }
 
 /**
- * v5.10.262 mmu.c:2296 __kvm_mmu_prepare_zap_page Takes the page and the unsync pages below it out of use; they are
+ * v5.10.262 mmu.c:2296 __kvm_mmu_prepare_zap_page
+ * Takes the page and the unsync pages below it out of use; they are
  * freed with the commit. A root in use leaves the list of active pages, becomes invalid, and is freed with its last
  * user.
  */
@@ -248,7 +255,7 @@ export function kvm_mmu_prepare_zap_page(kvm: kvm, sp: number, invalid_list: num
 export function kvm_mmu_commit_zap_page(kvm: kvm, invalid_list: number[]): void {
   if (invalid_list.length === 0) return;
   kvm_flush_remote_tlbs(kvm);
-  for (const sp of invalid_list) kvm.vm.pages.destroy(sp);
+  for (const sp of invalid_list) kvm_mmu_free_page(kvm, sp);
   invalid_list.length = 0;
 }
 
@@ -309,6 +316,20 @@ function kvm_zap_obsolete_pages(kvm: kvm): void {
     sp = __kvm_mmu_prepare_zap_page(kvm, sp, kvm.zapped_obsolete_pages).list_unstable ? pages.oldest : newer;
   }
   kvm_mmu_commit_zap_page(kvm, kvm.zapped_obsolete_pages);
+}
+
+/**
+ * v5.10.262 mmu.c kvm_mmu_zap_all: the VM's memory goes. Pages in use as roots are marked, and go with their last user.
+ */
+export function kvm_mmu_zap_all(kvm: kvm): void {
+  const { pages } = kvm.vm;
+  const invalid_list: number[] = [];
+  for (let sp = pages.newest; sp !== NO_PAGE; ) {
+    const older = pages.olderThan(sp);
+    sp = __kvm_mmu_prepare_zap_page(kvm, sp, invalid_list).list_unstable ? pages.newest : older;
+  }
+  kvm_mmu_commit_zap_page(kvm, invalid_list);
+  kvm_tdp_mmu_zap_all(kvm);
 }
 
 /** v5.10.262 mmu.c:5437 kvm_mmu_zap_all_fast: the memory slots changed, every page goes. */

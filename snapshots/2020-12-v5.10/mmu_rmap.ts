@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * v5.10.262 mmu.c and page_track.c: which entries map a guest frame, and which frames hold guest tables.
+ * v5.10.262 mmu.c and page_track.c: which entries map a guest frame, and which frames hold guest
+ * tables.
  *
  * Left out: rmap_recycle (a frame mapped more than 1000 times loses all its mappings; no workload gets there), the
  * encoding of the lists, everything that dirty logging and the host's own memory management ask of an rmap.
@@ -11,6 +12,7 @@ import { page_role } from './role.ts';
 import {
   is_large_pte,
   is_shadow_present_pte,
+  KVM_PAGES_PER_HPAGE,
   mmu_spte_clear_no_track,
   PT_PAGE_TABLE_LEVEL,
   PT_PDPE_LEVEL,
@@ -38,9 +40,20 @@ export function rmap_add(kvm: kvm, sptep: number, gfn: number): void {
   gfn_to_rmap(kvm, sp).add(gfn, page_role.level(kvm.page(sp), 'gfn_to_rmap'), sp, spte_index(sptep));
 }
 
-/** v5.10.262 mmu.c rmap_remove. The frame of a leaf is its gfn, where C asks kvm_mmu_page_get_gfn. */
-function rmap_remove(kvm: kvm, sptep: number, gfn: number): void {
+/**
+ * v5.10.262 mmu.c kvm_mmu_page_get_gfn: frame that a leaf of the page maps. What C keeps in gfns[] for pages
+ * that shadow a guest table is the frame in the entry itself.
+ */
+export function kvm_mmu_page_get_gfn(kvm: kvm, sp: number, index: number, pfn: number): number {
+  const page = kvm.page(sp);
+  if (page_role.direct(page, 'kvm_mmu_page_get_gfn') === 0) return pfn;
+  return kvm.vm.pages.gfn[sp]! + index * KVM_PAGES_PER_HPAGE(page_role.level(page, 'kvm_mmu_page_get_gfn'));
+}
+
+/** v5.10.262 mmu.c rmap_remove */
+function rmap_remove(kvm: kvm, sptep: number, pfn: number): void {
   const sp = sptep_to_sp(sptep);
+  const gfn = kvm_mmu_page_get_gfn(kvm, sp, spte_index(sptep), pfn);
   gfn_to_rmap(kvm, sp).remove(gfn, page_role.level(kvm.page(sp), 'gfn_to_rmap'), sp, spte_index(sptep));
 }
 

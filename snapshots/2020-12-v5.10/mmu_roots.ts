@@ -17,7 +17,7 @@ import {
   make_mmu_pages_available,
 } from './mmu_pages.ts';
 import { mmu_sync_children } from './mmu_sync.ts';
-import { direct_map, kvm_mmu_page_role, page_role, root_level, shadow_root_level } from './role.ts';
+import { direct_map, kvm_mmu_page_role, note_member, page_role, root_level, shadow_root_level } from './role.ts';
 import {
   ACC_ALL,
   PT_PRESENT_MASK,
@@ -248,6 +248,7 @@ function is_root_usable(kvm: kvm, root: kvm_mmu_root_info, pgd: number, role: nu
  */
 function cached_root_available(vcpu: kvm_vcpu, new_pgd: number, new_role: number): boolean {
   const { kvm, mmu } = vcpu;
+  note_member(mmu, 'cached_root_available', 'prev_roots');
   let root = { pgd: mmu.root_pgd, hpa: mmu.root_hpa };
   if (is_root_usable(kvm, root, new_pgd, new_role)) return true;
   let found = false;

@@ -152,7 +152,8 @@ export function is_noncanonical_address(gva: number, vcpu: kvm_vcpu): boolean {
 }
 
 /**
- * v5.10.262 mmu.c:5126 kvm_mmu_invalidate_gva Forgets one address: in hardware, and in unsync tables below the given
+ * v5.10.262 mmu.c:5126 kvm_mmu_invalidate_gva
+ * Forgets one address: in hardware, and in unsync tables below the given
  * root, or below the current and every previous root when that is INVALID_PAGE (global entries go whatever the PCID).
  */
 export function kvm_mmu_invalidate_gva(vcpu: kvm_vcpu, mmu: kvm_mmu, gva: number, root_hpa: number): void {

@@ -7,6 +7,7 @@
  * none".
  */
 import type { NestedEntry } from '../../src/era.ts';
+import { probe } from '../../src/sim/log.ts';
 import { CR0 } from '../../src/sim/registers.ts';
 import { is_pae_paging, kvm_init_mmu, kvm_init_shadow_npt_mmu } from './calc.ts';
 import { set_cr0, set_cr4, set_efer } from './kvm_x86_ops.ts';
@@ -24,7 +25,8 @@ export function nested_svm_get_tdp_pdptr(vcpu: kvm_vcpu, index: number): { reado
 }
 
 /**
- * v5.10.262 nested.c nested_svm_init_mmu_context Runs with L2's registers and before guest mode begins: the pages that
+ * v5.10.262 nested.c nested_svm_init_mmu_context
+ * Runs with L2's registers and before guest mode begins: the pages that
  * shadow L1's nested tables have guest_mode 0, and roles made of L2's CR0, CR4 and EFER. The host state saved at VMRUN,
  * L1's, only says how many levels L1's tables have.
  */
@@ -72,31 +74,39 @@ function nested_svm_load_cr3(vcpu: kvm_vcpu, cr3: number, nested_npt: boolean): 
 }
 
 /** v5.10.262 nested.c enter_svm_guest_mode: nothing is reset, roots of both MMUs stay. */
-export function enter_svm_guest_mode(vcpu: kvm_vcpu, state: Omit<NestedEntry, 'tag'>): void {
-  const { log, nested } = vcpu;
-  nested.pointer = state.pointer;
-  log.because('enter_svm_guest_mode', 'VMRUN');
-  set_efer(vcpu, state.efer);
-  set_cr0(vcpu, state.cr0);
-  set_cr4(vcpu, state.cr4);
-  if (state.pointer !== null) nested_svm_init_mmu_context(vcpu);
-  vcpu.hflags |= HF_GUEST_MASK;
-  nested_svm_load_cr3(vcpu, state.cr3, state.pointer !== null);
-}
+export const enter_svm_guest_mode = probe(
+  'enter_svm_guest_mode',
+  (vcpu: kvm_vcpu, state: Omit<NestedEntry, 'tag'>): void => {
+    const { log, nested } = vcpu;
+    nested.pointer = state.pointer;
+    log.because('enter_svm_guest_mode', 'VMRUN');
+    set_efer(vcpu, state.efer);
+    set_cr0(vcpu, state.cr0);
+    set_cr4(vcpu, state.cr4);
+    if (state.pointer !== null) nested_svm_init_mmu_context(vcpu);
+    vcpu.hflags |= HF_GUEST_MASK;
+    nested_svm_load_cr3(vcpu, state.cr3, state.pointer !== null);
+  },
+  { skipped: undefined },
+);
 
 /** v5.10.262 nested.c nested_svm_vmexit: L1's root is looked for; if it is gone, the next entry loads one. */
-export function nested_svm_vmexit(vcpu: kvm_vcpu): void {
-  const { log, nested } = vcpu;
-  const { efer, cr0, cr3, cr4 } = nested.l1;
-  vcpu.hflags &= ~HF_GUEST_MASK;
-  nested.pointer = null;
-  log.because('nested_svm_vmexit', '#VMEXIT');
-  set_efer(vcpu, efer);
-  set_cr0(vcpu, cr0);
-  set_cr4(vcpu, cr4);
-  nested_svm_uninit_mmu_context(vcpu);
-  nested_svm_load_cr3(vcpu, cr3, false);
-}
+export const nested_svm_vmexit = probe(
+  'nested_svm_vmexit',
+  (vcpu: kvm_vcpu): void => {
+    const { log, nested } = vcpu;
+    const { efer, cr0, cr3, cr4 } = nested.l1;
+    vcpu.hflags &= ~HF_GUEST_MASK;
+    nested.pointer = null;
+    log.because('nested_svm_vmexit', '#VMEXIT');
+    set_efer(vcpu, efer);
+    set_cr0(vcpu, cr0);
+    set_cr4(vcpu, cr4);
+    nested_svm_uninit_mmu_context(vcpu);
+    nested_svm_load_cr3(vcpu, cr3, false);
+  },
+  { skipped: undefined },
+);
 
 /** v5.10.262 nested.c nested_svm_inject_npf_exit: L1's nested tables refuse L2's access, so L1 gets a #VMEXIT. */
 export function nested_svm_inject_npf_exit(vcpu: kvm_vcpu): void {

@@ -55,3 +55,8 @@ export const direct_map = memberReader('direct_map', (mmu: kvm_mmu) => (mmu.dire
 export const mmu_nx = memberReader('nx', (mmu: kvm_mmu) => (mmu.nx ? 1 : 0));
 export const ept_ad = memberReader('ept_ad', (mmu: kvm_mmu) => (mmu.ept_ad ? 1 : 0));
 export const last_nonleaf_level = memberReader('last_nonleaf_level', (mmu: kvm_mmu) => mmu.last_nonleaf_level);
+
+/** A read of a member that is no number, for the tables of who reads what. */
+export function note_member(mmu: kvm_mmu, by: string, name: string): void {
+  if (mmu.reads !== null) mmu.reads.note(by, 'mmu', name);
+}

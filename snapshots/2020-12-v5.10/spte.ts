@@ -27,7 +27,6 @@ export const PT64_ROOT_5LEVEL = 5;
 
 export const PT_PRESENT_MASK = 1 << 0;
 export const PT_WRITABLE_MASK = 1 << 1;
-export const PT_USER_MASK = 1 << 2;
 export const PT_PAGE_SIZE_MASK = 1 << 7;
 /** Software bits of an SPTE, in the low half. */
 const SPTE_HOST_WRITEABLE = 1 << 10;
@@ -221,7 +220,8 @@ export function keep_write(spte: new_spte): void {
 }
 
 /**
- * v5.10.262 spte.c mark_spte_for_access_track A prefetched entry must not look accessed. Where hardware has no accessed
+ * v5.10.262 spte.c mark_spte_for_access_track
+ * A prefetched entry must not look accessed. Where hardware has no accessed
  * bit, all rights go and the first use faults.
  */
 export function mark_spte_for_access_track(masks: spte_masks, spte: new_spte): void {
