@@ -10,14 +10,19 @@ import { join } from 'node:path';
 import { root } from './setup.mjs';
 
 const write = process.argv.includes('--write');
-const files = ['README.md', ...readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)];
+const files = [
+  'README.md',
+  ...readdirSync(join(root, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+];
 
 let blocks = 0;
 let stale = 0;
 for (const file of files) {
   const path = join(root, file);
   const before = readFileSync(path, 'utf8');
-  const after = before.replace(/^```console(.*)\n\$ mmu-eras (.+)\n[^]*?^```$/gm, (whole, options, command) => {
+  const after = before.replace(/^```console(.*)\n\$ mmu-eras (.+)\n[\s\S]*?^```$/gm, (whole, options, command) => {
     blocks++;
     const block = `\`\`\`console${options}\n$ mmu-eras ${command}\n${excerpt(outputOf(command), options)}\`\`\``;
     if (block !== whole && !write) {

@@ -12,6 +12,7 @@ run(tool('tsc'), ['--noEmit']);
 run(process.execPath, ['scripts/boundaries.mjs']);
 run(tool('knip'), ['--no-progress']);
 build();
+run(process.execPath, ['scripts/docs.mjs']);
 
 const report = join(tmpdir(), `mmu-eras-test-${process.pid}.json`);
 const tests = run(

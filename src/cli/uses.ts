@@ -25,7 +25,11 @@ export const usesCommand: Command = {
         choices: ['shadow', 'npt', 'ept'] as const,
         describe: 'one kind only (default: every kind the era has)',
       })
-      .option('format', { choices: formats, default: 'text', describe: 'form of the output; all but text hold addresses' }),
+      .option('format', {
+        choices: formats,
+        default: 'text',
+        describe: 'form of the output; all but text hold addresses',
+      }),
   async run({ workload, eras, mmu, format }) {
     const names = workload === undefined ? bundledWorkloads().map(({ name }) => name) : [workload as string];
     const workloads = names.map(loadWorkload);
