@@ -22,6 +22,7 @@ export const revisions: Readonly<Record<string, readonly string[]>> = {
   '2022-04-root-role': ['7a458f0e1ba1', 'v5.19', '6819af75'],
   '2023-03-cr0wp': ['01b31714bd90', 'v6.3', 'v6.3.8', 'v6.4'],
   '2026-11-v6.1': ['v6.1.192'],
+  '2026-11-v7.2': ['v7.2.12'],
 };
 
 const present = readdirSync(snapshots, { withFileTypes: true })
