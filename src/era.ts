@@ -105,6 +105,8 @@ export interface EraVcpu {
    * absent: the guest executes it again.
    */
   readonly reinjectsSoftwareInterrupts?: boolean;
+  /** KVM steps over HLT, WRMSR and the like by lengths it knows, also where the CPU does not tell; absent: it reads them. */
+  readonly knowsLengths?: boolean;
   /** The #PF that the last fault() with outcome 'injected', or translate(), hands to the guest; of CR2 the page. */
   readonly injected: { readonly errorCode: number; readonly address: number };
   /** Software translation of a page, as the instruction emulator uses it. Guest-physical, or -1 for a fault (see `injected`). */

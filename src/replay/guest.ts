@@ -81,7 +81,7 @@ export class Guest {
 
   /** An instruction that KVM has done the work of, and steps over: without its length it is read. */
   skip(vcpu: MachineVcpu, address: number, bytes: number): void {
-    if (!this.#exits.nextRip) this.emulated(vcpu, address, bytes);
+    if (!this.#exits.nextRip && !vcpu.kernel.knowsLengths) this.emulated(vcpu, address, bytes);
   }
 
   /** The emulator reads an instruction: up to 15 bytes to the end of the page, then the rest when it needs more. */

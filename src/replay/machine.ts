@@ -14,8 +14,12 @@ const RESET_CR0 = 0x60000010;
 /** Where the monitor puts the task state segment of virtual-8086 mode. */
 export const TSS_ADDRESS = 0xfffbd000;
 
-/** Shadow pages before reclaim: KVM gives 2 % of the guest's pages, and 64 at least (KVM_PERMILLE_MMU_PAGES, KVM_MIN_ALLOC_MMU_PAGES). */
-const pageLimitFor = (guestFrames: number): number => Math.max(64, Math.floor((guestFrames * 20) / 1000));
+/**
+ * Shadow pages before reclaim: KVM gives 2 % of the pages in slots, and 64 at least (KVM_PERMILLE_MMU_PAGES,
+ * KVM_MIN_ALLOC_MMU_PAGES). Where SMM has an address space of its own, its slot counts as well.
+ */
+const pageLimitFor = (guestFrames: number, addressSpaces: number): number =>
+  Math.max(64, Math.floor((guestFrames * addressSpaces * 20) / 1000));
 
 /** One vCPU: the hardware it runs on and the kernel's view of it. */
 export interface MachineVcpu {
@@ -48,7 +52,7 @@ export function buildMachine(era: Era, host: Host, image: GuestImage, options: M
     host,
     memory,
     guestFrames,
-    pageLimit: pageLimitFor(guestFrames),
+    pageLimit: pageLimitFor(guestFrames, era.features.has('smm') ? 2 : 1),
     reads: options.reads,
     differences: options.differences ?? [],
   });
