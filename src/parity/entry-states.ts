@@ -73,15 +73,16 @@ function matched(theirs: readonly Recorded[], ours: readonly Ours[]): State[] {
   const states: State[] = [];
   let at = 0;
   let used = 0;
-  for (const entry of ours) {
+  for (const [i, entry] of ours.entries()) {
     numbers.forget(entry.gone);
     const fits = (candidate: Recorded | undefined): boolean =>
       candidate !== undefined &&
       candidate.phase === entry.phase &&
       candidate.text === entry.text &&
       numbers.canBe(entry.root, candidate.root);
-    // A state may repeat as often as it was recorded; the next one is due when only it fits, or this one is used up.
-    const here = used < (theirs[at]?.entries ?? 0) && fits(theirs[at]);
+    // A state repeats at most as often as it was recorded, and an address that came again has hidden a change of roots in
+    // it; the next one is due when only it fits, or this one has no room for what is left of ours.
+    const here = used + repetitionsFrom(ours, i) <= (theirs[at]?.entries ?? 0) && fits(theirs[at]);
     if (!here && fits(theirs[at + 1])) {
       at++;
       used = 0;
@@ -94,6 +95,14 @@ function matched(theirs: readonly Recorded[], ours: readonly Ours[]): State[] {
     states.push({ phase: entry.phase, text: `${entry.text} root=${numbers.of(entry.root)}` });
   }
   return states;
+}
+
+/** How often in a row a state of ours comes from here on. */
+function repetitionsFrom(ours: readonly Ours[], from: number): number {
+  const { phase, text, root } = ours[from]!;
+  let to = from + 1;
+  while (ours[to]?.root === root && ours[to]!.phase === phase && ours[to]!.text === text) to++;
+  return to - from;
 }
 
 /** Which number of the recording each root of ours is. */

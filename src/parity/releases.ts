@@ -18,6 +18,8 @@ const releaseRecord = z.strictObject({
   differences: z.array(z.strictObject({ name: text, why: text })),
   /** `caller > function`: calls that the compiler inlined, so that no probe could see them; `*` is any caller. */
   inlined: z.array(z.string().regex(/^[\w*]+ > \w+$/, 'caller > function')),
+  /** Counts of truth.json that this kernel has no tracepoint for. */
+  untraced: z.array(text).optional(),
   /** Width of the error code in the kvm_page_fault tracepoint: up to v5.19 it dropped bits 32 and 33 of a nested fault. */
   fault_code_bits: z.union([z.literal(32), z.literal(64)]),
   evidence: text,

@@ -67,7 +67,11 @@ export function parityRun(recording: Recording, options: ParityOptions): ParityR
     mode,
     workload: name,
     era: era.id,
-    groups: compareRun(recording, run, { era, faultCodeBits: known?.fault_code_bits ?? 64 }),
+    groups: compareRun(recording, run, {
+      era,
+      faultCodeBits: known?.fault_code_bits ?? 64,
+      untraced: known?.untraced ?? [],
+    }),
     stopped: stoppedText(result.stopped),
   };
 }
