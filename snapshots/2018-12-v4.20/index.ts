@@ -119,6 +119,8 @@ const translations = { read: 0, write: PFERR_WRITE_MASK, fetch: PFERR_FETCH_MASK
 class PortVcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
+  /** v4.20 svm.c wrmsr_interception, halt_interception, vmrun_interception ...: each sets next_rip itself. */
+  readonly knowsLengths = true;
   /** VMX alone, whose event injection takes an instruction length. */
   readonly reinjectsSoftwareInterrupts: boolean;
   readonly #vcpu: kvm_vcpu;

@@ -269,7 +269,7 @@ export function mapping_level(vcpu: kvm_vcpu, gfn: number): number {
 }
 
 /** try_async_pf and handle_abnormal_pfn: whether there is RAM behind the frame. */
-export const is_noslot = (vcpu: kvm_vcpu, gfn: number): boolean => !kvm_vcpu_memslots(vcpu).memslots.isVisible(gfn);
+export const is_noslot = (vcpu: kvm_vcpu, gfn: number): boolean => !kvm_vcpu_memslots(vcpu).memslots.isBacked(gfn);
 
 /** v4.20 mmu.c page_fault_handle_page_track: a write to a table that never goes unsync. */
 export function page_fault_handle_page_track(vcpu: kvm_vcpu, error_code: number, gfn: number): boolean {
