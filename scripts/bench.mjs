@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** Compiles the machine, the ports and test/bench/ as the build compiles them, and runs the benchmark: docs/performance.md. */
+import { join } from 'node:path';
+import { root, run, tool } from './setup.mjs';
+
+// Types are checked by `npm run types`.
+run(tool('tsc'), ['-p', 'tsconfig.bench.json']);
+run(process.execPath, [join(root, 'dist', 'bench', 'test', 'bench', 'main.js'), root, ...process.argv.slice(2)]);

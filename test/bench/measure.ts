@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import type { Era } from '../../src/era.ts';
+import type { CProgram } from './c-program.ts';
+import { type CounterDifference, differences } from './counters.ts';
+import { kernelRules } from './kernel-rules.ts';
+import { machineFor } from './machine.ts';
+import type { BenchWorkload } from './workloads.ts';
+import { traceOf } from './workloads.ts';
+
+/** What was measured for one workload. Speeds are million events a second of CPU time. */
+export interface Measured {
+  readonly name: string;
+  /** Era of the port that filled the shadow tables; absent where no kernel takes part. */
+  readonly era?: string;
+  /** Medians of the product and of the C program, and their ratio. */
+  readonly mev_s: number;
+  readonly c_mev_s: number;
+  readonly ratio: number;
+  /** Slowest and fastest repetition of both. */
+  readonly min: number;
+  readonly max: number;
+  readonly c_min: number;
+  readonly c_max: number;
+  readonly counters_equal: boolean;
+  readonly differences: readonly CounterDifference[];
+  /** All differences are ones that a kernel must have (kernel-rules.ts). */
+  readonly explained: boolean;
+}
+
+export interface MeasureOptions {
+  readonly scale: number;
+  readonly runs: number;
+  readonly era: Era;
+}
+
+/** Runs C and product in turn. Before, one replay that is not timed compares the counters and warms up. */
+export function measure(workload: BenchWorkload, c: CProgram, { scale, runs, era }: MeasureOptions): Measured {
+  const trace = traceOf(workload, scale);
+  const events = trace.length / 2;
+  const checked = machineFor(workload, era, true);
+  checked.replay(trace, 0, events);
+  const found = differences(checked.counters(), c.run(workload.name, scale).counters);
+  const allowed = kernelRules[workload.name] ?? [];
+  const speeds: number[] = [];
+  const cSpeeds: number[] = [];
+  for (let run = 0; run < runs; run++) {
+    cSpeeds.push(c.run(workload.name, scale).speed);
+    const machine = machineFor(workload, era, false);
+    const before = process.cpuUsage();
+    machine.replay(trace, 0, events);
+    const { user, system } = process.cpuUsage(before);
+    speeds.push(events / (user + system));
+  }
+  return {
+    name: workload.name,
+    ...(workload.translation === 'shadow' ? { era: era.id } : {}),
+    mev_s: rounded(median(speeds)),
+    c_mev_s: rounded(median(cSpeeds)),
+    ratio: rounded(median(speeds) / median(cSpeeds)),
+    min: rounded(Math.min(...speeds)),
+    max: rounded(Math.max(...speeds)),
+    c_min: rounded(Math.min(...cSpeeds)),
+    c_max: rounded(Math.max(...cSpeeds)),
+    counters_equal: found.length === 0,
+    differences: found,
+    explained: found.every(({ counter }) => allowed.includes(counter)),
+  };
+}
+
+export const rounded = (value: number): number => Number(value.toFixed(3));
+
+export function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1]!;
+}
