@@ -403,10 +403,14 @@ export const kvm_init_mmu = probe(
  * CPUID goes into reserved bits but into no role, so every stored role is made to differ from any that can be computed,
  * and roots are dropped here since a reset does not do it any more.
  */
-export function kvm_mmu_after_set_cpuid(vcpu: kvm_vcpu): void {
-  for (const context of [vcpu.root_mmu, vcpu.guest_mmu, vcpu.nested_mmu]) {
-    context.mmu_role.ext = set(context.mmu_role.ext, ext.valid, 0);
-  }
-  kvm_mmu_unload(vcpu);
-  kvm_mmu_reset_context(vcpu);
-}
+export const kvm_mmu_after_set_cpuid = probe(
+  'kvm_mmu_after_set_cpuid',
+  (vcpu: kvm_vcpu): void => {
+    for (const context of [vcpu.root_mmu, vcpu.guest_mmu, vcpu.nested_mmu]) {
+      context.mmu_role.ext = set(context.mmu_role.ext, ext.valid, 0);
+    }
+    kvm_mmu_unload(vcpu);
+    kvm_mmu_reset_context(vcpu);
+  },
+  { skipped: undefined },
+);

@@ -257,7 +257,7 @@ function __direct_map(vcpu: kvm_vcpu, fault: kvm_page_fault): number {
 
 /** v5.17 mmu.c handle_abnormal_pfn: a frame outside RAM is a device to emulate. */
 export function handle_abnormal_pfn(vcpu: kvm_vcpu, fault: kvm_page_fault): boolean {
-  return !kvm_vcpu_memslots(vcpu).memslots.isVisible(fault.gfn);
+  return !kvm_vcpu_memslots(vcpu).memslots.isBacked(fault.gfn);
 }
 
 /** v5.17 mmu.c page_fault_can_be_fast */

@@ -38,7 +38,7 @@ import {
   sptep_of,
   sptep_to_sp,
 } from './spte.ts';
-import { kvm_tdp_mmu_invalidate_all_roots, kvm_tdp_mmu_zap_invalidated_roots } from './tdp_mmu.ts';
+import { kvm_tdp_mmu_invalidate_all_roots, kvm_tdp_mmu_zap_all, kvm_tdp_mmu_zap_invalidated_roots } from './tdp_mmu.ts';
 import { KVM_REQ, type kvm, type kvm_vcpu } from './types.ts';
 import { kvm_make_all_cpus_request } from './x86.ts';
 
@@ -496,6 +496,22 @@ function kvm_zap_obsolete_pages(kvm: kvm): void {
     sp = list_unstable ? pages.oldest : newer;
   }
   kvm_mmu_commit_zap_page(kvm, zapped_obsolete_pages);
+}
+
+/**
+ * v5.17 mmu.c kvm_mmu_zap_all: the VM's memory goes, from the newest page on. Pages used as root are marked, and go with
+ * their last user.
+ */
+export function kvm_mmu_zap_all(kvm: kvm): void {
+  const { pages } = kvm.vm;
+  const invalid_list: number[] = [];
+  for (let sp = pages.newest; sp !== NO_PAGE; ) {
+    const older = pages.olderThan(sp);
+    const { list_unstable } = __kvm_mmu_prepare_zap_page(kvm, sp, invalid_list);
+    sp = list_unstable ? pages.newest : older;
+  }
+  kvm_mmu_commit_zap_page(kvm, invalid_list);
+  if (kvm.vm.host.tdpMmu) kvm_tdp_mmu_zap_all(kvm);
 }
 
 /**

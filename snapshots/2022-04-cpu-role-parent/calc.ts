@@ -377,9 +377,13 @@ export const kvm_init_mmu = probe(
  * b89805082adf mmu.c:5075 kvm_mmu_after_set_cpuid
  * CPUID goes into reserved bits but into no role, so every stored role is made to differ from any that can be computed.
  */
-export function kvm_mmu_after_set_cpuid(vcpu: kvm_vcpu): void {
-  for (const context of [vcpu.root_mmu, vcpu.guest_mmu, vcpu.nested_mmu]) {
-    context.mmu_role.ext = set(context.mmu_role.ext, ext.valid, 0);
-  }
-  kvm_mmu_reset_context(vcpu);
-}
+export const kvm_mmu_after_set_cpuid = probe(
+  'kvm_mmu_after_set_cpuid',
+  (vcpu: kvm_vcpu): void => {
+    for (const context of [vcpu.root_mmu, vcpu.guest_mmu, vcpu.nested_mmu]) {
+      context.mmu_role.ext = set(context.mmu_role.ext, ext.valid, 0);
+    }
+    kvm_mmu_reset_context(vcpu);
+  },
+  { skipped: undefined },
+);

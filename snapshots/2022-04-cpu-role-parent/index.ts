@@ -22,10 +22,10 @@ import type { Cpu } from '../../src/sim/cpu.ts';
 import { PFEC } from '../../src/sim/paging-bits.ts';
 import { CR0, CR4, type Registers } from '../../src/sim/registers.ts';
 import type { Vm } from '../../src/sim/vm.ts';
-import { kvm_init_mmu } from './calc.ts';
+import { kvm_init_mmu, kvm_mmu_after_set_cpuid } from './calc.ts';
 import { gva_to_gpa, kvm_inject_emulated_page_fault, kvm_mmu_invlpg, kvm_mmu_page_fault } from './mmu_fault.ts';
-import { kvm_mmu_pte_write, kvm_mmu_zap_all_fast } from './mmu_pages.ts';
-import { __kvm_mmu_create, to_shadow_page } from './mmu_roots.ts';
+import { kvm_mmu_pte_write, kvm_mmu_zap_all, kvm_mmu_zap_all_fast } from './mmu_pages.ts';
+import { __kvm_mmu_create, kvm_mmu_unload, to_shadow_page } from './mmu_roots.ts';
 import { enter_svm_guest_mode, nested_svm_vmexit } from './nested_svm.ts';
 import { nested_vmx_enter_non_root_mode, nested_vmx_vmexit } from './nested_vmx.ts';
 import { kvm_mmu_extended_role, kvm_mmu_page_role } from './role.ts';
@@ -34,11 +34,13 @@ import { kvm_mmu_page_role_text } from './trace.ts';
 import { INVALID_PAGE, kvm, type kvm_mmu, kvm_vcpu } from './types.ts';
 import { vectors } from './vectors.ts';
 import {
+  __set_sregs,
   because,
   kvm_handle_invpcid,
   kvm_set_cr0,
   kvm_set_cr3,
   kvm_set_cr4,
+  kvm_vcpu_reset,
   set_efer,
   vcpu_enter_guest,
 } from './x86.ts';
@@ -57,6 +59,8 @@ const KVM_POSSIBLE_CR4_GUEST_BITS = 0x0001078e;
 class Vcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
+  /** VMX does; under SVM an INT n is executed again (until v6.0). */
+  readonly reinjectsSoftwareInterrupts: boolean;
   readonly #vcpu: kvm_vcpu;
   readonly #tdp: boolean;
   readonly #vmx: boolean;
@@ -68,11 +72,21 @@ class Vcpu implements EraVcpu {
     const { host } = vcpu.kvm.vm;
     this.#tdp = host.tdp !== 'none';
     this.#vmx = host.vendor === 'vmx';
+    this.reinjectsSoftwareInterrupts = this.#vmx;
   }
 
   get injected(): EraVcpu['injected'] {
     const { error_code, address } = this.#vcpu.injected;
     return { errorCode: error_code, address };
+  }
+
+  /** b89805082adf cpuid.c kvm_vcpu_after_set_cpuid */
+  setCpuid(): void {
+    kvm_mmu_after_set_cpuid(this.#vcpu);
+  }
+
+  setSregs(): void {
+    __set_sregs(this.#vcpu, this.registers);
   }
 
   enter(): 'entered' | 'shutdown' {
@@ -105,6 +119,15 @@ class Vcpu implements EraVcpu {
   #svm_hardware_cr0(): number {
     const { cr0 } = this.registers;
     return ((this.#tdp ? cr0 : cr0 | CR0.PG | CR0.WP) & ~(CR0.CD | CR0.NW)) >>> 0;
+  }
+
+  /**
+   * b89805082adf vmx/vmx.c enter_rmode, rmode_segment_valid: without EPT there is no unrestricted guest. Real mode runs as
+   * virtual-8086 mode while its segments look like real mode's; those of SMM do not, so its handler is emulated.
+   */
+  execution(): 'native' | 'vm86' | 'emulated' {
+    if (!this.#vmx || this.#tdp || (this.registers.cr0 & CR0.PE) !== 0) return 'native';
+    return this.#vcpu.is_smm ? 'emulated' : 'vm86';
   }
 
   interceptsInvalidation(): boolean {
@@ -210,8 +233,28 @@ function create_vcpu(owner: kvm, registers: Registers, cpu: Cpu): kvm_vcpu {
   owner.vcpus.push(vcpu);
   const contexts: readonly kvm_mmu[] = [vcpu.root_mmu, vcpu.guest_mmu];
   for (const mmu of contexts) __kvm_mmu_create(vcpu, mmu);
+  kvm_vcpu_reset(vcpu, false);
   kvm_init_mmu(vcpu);
   return vcpu;
+}
+
+/**
+ * b89805082adf vmx/vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces, for virtual-8086 mode. SVM
+ * and, with EPT, unrestricted guests have no use for them.
+ */
+function set_tss_addr({ vm }: kvm, address: number): void {
+  if (vm.host.vendor !== 'vmx' || vm.host.tdp !== 'none') return;
+  for (const { memslots } of vm.addressSpaces) memslots.addPrivate(Math.floor(address / 4096), 3);
+}
+
+/**
+ * b89805082adf virt/kvm/kvm_main.c kvm_destroy_vm: the memory goes first (kvm_arch_flush_shadow_all), then every vCPU lets go of
+ * its roots (kvm_arch_destroy_vm, and once more kvm_mmu_destroy).
+ */
+function destroy_vm(owner: kvm): void {
+  kvm_mmu_zap_all(owner);
+  for (const vcpu of owner.vcpus) kvm_mmu_unload(vcpu);
+  for (const vcpu of owner.vcpus) kvm_mmu_unload(vcpu);
 }
 
 /** b89805082adf mmu.c kvm_mmu_invalidate_zap_pages_in_memslot */
@@ -228,6 +271,8 @@ function create(vm: Vm): EraVm {
   return {
     createVcpu: (registers, cpu) => new Vcpu(create_vcpu(owner, registers, cpu)),
     memslotsChanged: () => memslots_changed(owner),
+    setTssAddress: (address) => set_tss_addr(owner, address),
+    destroy: () => destroy_vm(owner),
   };
 }
 

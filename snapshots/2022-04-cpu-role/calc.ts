@@ -402,10 +402,14 @@ export const kvm_init_mmu = probe(
  * e5ed0fb01004 mmu.c:5099 kvm_mmu_after_set_cpuid
  * CPUID goes into reserved bits but into no role, so every stored role is made to differ from any that can be computed.
  */
-export function kvm_mmu_after_set_cpuid(vcpu: kvm_vcpu): void {
-  for (const context of [vcpu.root_mmu, vcpu.guest_mmu, vcpu.nested_mmu]) {
-    context.mmu_role.ext = set(context.mmu_role.ext, ext.valid, 0);
-    context.cpu_role.ext = set(context.cpu_role.ext, ext.valid, 0);
-  }
-  kvm_mmu_reset_context(vcpu);
-}
+export const kvm_mmu_after_set_cpuid = probe(
+  'kvm_mmu_after_set_cpuid',
+  (vcpu: kvm_vcpu): void => {
+    for (const context of [vcpu.root_mmu, vcpu.guest_mmu, vcpu.nested_mmu]) {
+      context.mmu_role.ext = set(context.mmu_role.ext, ext.valid, 0);
+      context.cpu_role.ext = set(context.cpu_role.ext, ext.valid, 0);
+    }
+    kvm_mmu_reset_context(vcpu);
+  },
+  { skipped: undefined },
+);

@@ -122,6 +122,11 @@ export function kvm_tdp_mmu_zap_invalidated_roots(kvm: kvm): void {
   }
 }
 
+/** e5ed0fb01004 tdp_mmu.c kvm_tdp_mmu_zap_all: empties every tree; the roots stay with their users. */
+export function kvm_tdp_mmu_zap_all(kvm: kvm): void {
+  for (const root of kvm.tdp_mmu_roots) tdp_mmu_zap_root(kvm, root);
+}
+
 /** e5ed0fb01004 tdp_iter.c: the last entry on the way to a frame (kvm_tdp_mmu_fast_pf_get_last_sptep). */
 export function tdp_mmu_walk(vcpu: kvm_vcpu, gfn: number): number {
   const { kvm } = vcpu;

@@ -255,7 +255,7 @@ function direct_map(vcpu: kvm_vcpu, fault: kvm_page_fault): number {
 
 /** 01b31714bd90 mmu.c handle_abnormal_pfn: a frame outside RAM is a device to emulate. */
 export function handle_abnormal_pfn(vcpu: kvm_vcpu, fault: kvm_page_fault): boolean {
-  return !kvm_vcpu_memslots(vcpu).memslots.isVisible(fault.gfn);
+  return !kvm_vcpu_memslots(vcpu).memslots.isBacked(fault.gfn);
 }
 
 /**
