@@ -16,6 +16,7 @@ import { era as cr0wp } from './2023-03-cr0wp/index.ts';
 import { era as v6_1 } from './2026-11-v6.1/index.ts';
 import { era as v6_12 } from './2026-11-v6.12/index.ts';
 import { era as v7_2 } from './2026-11-v7.2/index.ts';
+import { era as v7_3 } from './2026-11-v7.3/index.ts';
 
 /** Every port, in the order of history. */
 export const eras: readonly Era[] = [
@@ -35,4 +36,5 @@ export const eras: readonly Era[] = [
   v6_1,
   v6_12,
   v7_2,
+  v7_3,
 ];

@@ -138,9 +138,9 @@ function note_cpu_role(vcpu: kvm_vcpu, by: string, ...fields: string[]): void {
 /**
  * v7.2.12 mmu.c kvm_calc_tdp_mmu_root_page_role
  * Nothing here depends on the guest's CR0, CR4 or EFER (since 2ba67677): a toggle of CR0.WP or EFER.NX asks for the
- * root that was in use. cr0_wp and efer_nx are set because hardware walks two-dimensional tables that way. cr4_smep is a
- * fact of the host: two-dimensional tables that tell the guest's user code from its kernel's. NPT does it by the user bit,
- * so pages the kernel may execute are none of the user's.
+ * root that was in use. cr0_wp and efer_nx are set because hardware walks two-dimensional tables that way. cr4_smep is
+ * a fact of the host: two-dimensional tables that tell the guest's user code from its kernel's. NPT does it by the user
+ * bit, so pages the kernel may execute are none of the user's.
  */
 export function kvm_calc_tdp_mmu_root_page_role(vcpu: kvm_vcpu, cpu_role: kvm_cpu_role): number {
   note_cpu_role(vcpu, 'kvm_calc_tdp_mmu_root_page_role', 'smm', 'guest_mode');
@@ -225,9 +225,9 @@ function kvm_init_shadow_mmu(vcpu: kvm_vcpu, new_cpu_role: kvm_cpu_role): void {
 
 /**
  * v7.2.12 mmu.c kvm_init_shadow_npt_mmu
- * Shadows L1's nested page tables. CR4 and EFER are L1's but for SMAP and PKE, which nested tables know nothing of; paging
- * and write protection are on whatever L1's CR0 says. SMEP is not L1's CR4.SMEP but the GMET bit of vmcb12. Where hardware walks five levels and L1 has four, the root stands for no table of L1
- * (passthrough, since 84e5ffd0).
+ * Shadows L1's nested page tables. CR4 and EFER are L1's but for SMAP and PKE, which nested tables know nothing of;
+ * paging and write protection are on whatever L1's CR0 says. SMEP is not L1's CR4.SMEP but the GMET bit of vmcb12.
+ * Where hardware walks five levels and L1 has four, the root stands for no table of L1 (passthrough, since 84e5ffd0).
  */
 export function kvm_init_shadow_npt_mmu(
   vcpu: kvm_vcpu,
@@ -249,8 +249,8 @@ export function kvm_init_shadow_npt_mmu(
 }
 
 /**
- * v7.2.12 mmu.c kvm_calc_shadow_ept_root_page_role: no register of the guest matters, nor SMM. `mbec`: L1's entries have
- * an execute right for user code and one for the kernel's.
+ * v7.2.12 mmu.c kvm_calc_shadow_ept_root_page_role: no register of the guest matters, nor SMM. `mbec`: L1's entries
+ * have an execute right for user code and one for the kernel's.
  */
 export function kvm_calc_shadow_ept_root_page_role(
   accessed_dirty: boolean,
@@ -343,8 +343,8 @@ export const kvm_init_mmu = probe(
 
 /**
  * v7.2.12 mmu.c kvm_mmu_after_set_cpuid
- * CPUID goes into reserved bits but into no role, so every stored role is made to differ from any that can be computed. The
- * root role keeps its other bits, as freeing a root asks for `direct`.
+ * CPUID goes into reserved bits but into no role, so every stored role is made to differ from any that can be computed.
+ * The root role keeps its other bits, as freeing a root asks for `direct`.
  */
 export const kvm_mmu_after_set_cpuid = probe(
   'kvm_mmu_after_set_cpuid',

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
  * Port of KVM's x86 MMU as Debian ships it in linux 7.2.12-1 (November 2026). New since v6.18: rights have a bit for
- * reads (a8827c196146), and CR4.SMEP is in the page role whatever CR0.WP says (f603854a1b42), so that nested tables which
- * tell the guest's user code from its kernel's (Intel MBEC, AMD GMET) can be described. L1's VMRUN with nested paging
- * runs without it where the guest's CPU has none.
+ * reads (a8827c196146), and CR4.SMEP is in the page role whatever CR0.WP says (f603854a1b42), so that nested tables
+ * which tell the guest's user code from its kernel's (Intel MBEC, AMD GMET) can be described. L1's VMRUN with nested
+ * paging runs without it where the guest's CPU has none.
  *
  * What leaves the guest at all is decided here, after v7.2.12 arch/x86/kvm/vmx/vmx.c and svm/svm.c. Left out:
  * intercepts that L1 asks for while L2 runs (L2's exits all go to L0), and instructions that KVM emulates for reasons
@@ -243,7 +243,9 @@ function root_of(owner: kvm, pgd: number, hpa: number): RootView | null {
   return { pgd, frame: hpa, role: sp === 0 ? null : owner.vm.pages.role[sp]! };
 }
 
-/** v7.2.12 x86.c kvm_arch_vcpu_create, mmu.c kvm_mmu_create: the (empty) CPUID is processed first (85e5ba83c016, v6.14). */
+/**
+ * v7.2.12 x86.c kvm_arch_vcpu_create, mmu.c kvm_mmu_create: the (empty) CPUID is processed first (85e5ba83c016, v6.14).
+ */
 function create_vcpu(owner: kvm, registers: Registers, cpu: Cpu): kvm_vcpu {
   const vcpu = new kvm_vcpu(owner, registers, cpu);
   owner.vcpus.push(vcpu);
@@ -255,15 +257,18 @@ function create_vcpu(owner: kvm, registers: Registers, cpu: Cpu): kvm_vcpu {
   return vcpu;
 }
 
-/** v7.2.12 vmx/vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces. SVM has no use for them. */
+/**
+ * v7.2.12 vmx/vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces. SVM has no use for
+ * them.
+ */
 function set_tss_addr({ vm }: kvm, address: number): void {
   if (vm.host.vendor !== 'vmx') return;
   for (const { memslots } of vm.addressSpaces) memslots.addPrivate(Math.floor(address / 4096), 3);
 }
 
 /**
- * v7.2.12 virt/kvm/kvm_main.c kvm_destroy_vm: the memory goes first (kvm_arch_flush_shadow_all), then every vCPU lets go
- * of its roots (kvm_arch_destroy_vm, and once more kvm_mmu_destroy), then the TDP MMU does.
+ * v7.2.12 virt/kvm/kvm_main.c kvm_destroy_vm: the memory goes first (kvm_arch_flush_shadow_all), then every vCPU lets
+ * go of its roots (kvm_arch_destroy_vm, and once more kvm_mmu_destroy), then the TDP MMU does.
  */
 function destroy_vm(owner: kvm): void {
   kvm_mmu_zap_all(owner);

@@ -250,9 +250,9 @@ function acc_bits_mask(access: number): number {
 /**
  * v7.2.12 mmu.c update_permission_bitmask
  * Word i answers for page-fault code bits 4:1 equal i: bit a of it says that rights a make the access fault. Bit 3 of
- * the code (reserved) stands for "SMAP does not apply". EPT has no user pages: there ACC_USER is the right to execute for
- * the guest's user code, where it has one of its own. `tdp`: the tables are nested page tables, in which a user bit that
- * means GMET concerns fetches alone.
+ * the code (reserved) stands for "SMAP does not apply". EPT has no user pages: there ACC_USER is the right to execute
+ * for the guest's user code, where it has one of its own. `tdp`: the tables are nested page tables, in which a user bit
+ * that means GMET concerns fetches alone.
  */
 export function update_permission_bitmask(mmu: kvm_mmu, tdp: boolean, ept: boolean): void {
   const by = 'update_permission_bitmask';
@@ -319,7 +319,8 @@ export const PFERR_IMPLICIT_ACCESS = 2 ** 48;
 
 /**
  * v7.2.12 mmu.h kvm_mmu_refresh_passthrough_bits, mmu.c __kvm_mmu_refresh_passthrough_bits (cf9f4c0eb169): a guest that
- * owns CR0.WP changes it unseen, so WP is compared before a permission is judged. Roots stay: only guest metadata follows.
+ * owns CR0.WP changes it unseen, so WP is compared before a permission is judged. Roots stay: only guest metadata
+ * follows.
  */
 function kvm_mmu_refresh_passthrough_bits(vcpu: kvm_vcpu, mmu: kvm_mmu): void {
   if (vcpu.kvm.vm.host.tdp === 'none' || mmu === vcpu.guest_mmu) return;

@@ -3,8 +3,8 @@
  * v7.2.12 arch/x86/kvm/mmu/mmu.c: the page-fault path shared by all kinds of MMU, direct mappings, INVLPG, and the
  * handlers that struct kvm_mmu names.
  *
- * Left out: MMIO (an access outside RAM is emulated every time and nothing is cached), async page faults, faults of the host
- * while it gets the page, MTRRs (memory has one type), NX huge pages, dirty logging, retries of other vCPUs.
+ * Left out: MMIO (an access outside RAM is emulated every time and nothing is cached), async page faults, faults of the
+ * host while it gets the page, MTRRs (memory has one type), NX huge pages, dirty logging, retries of other vCPUs.
  */
 import type { FaultExit, FaultOutcome } from '../../src/era.ts';
 import { probe } from '../../src/sim/log.ts';
@@ -269,8 +269,8 @@ export function handle_abnormal_pfn(vcpu: kvm_vcpu, fault: kvm_page_fault): bool
 }
 
 /**
- * v7.2.12 mmu.c page_fault_can_be_fast: an entry that is not present can be one whose rights were parked only where there
- * are no accessed bits (5c64aba517d5, v5.19), kvm_ad_enabled.
+ * v7.2.12 mmu.c page_fault_can_be_fast: an entry that is not present can be one whose rights were parked only where
+ * there are no accessed bits (5c64aba517d5, v5.19), kvm_ad_enabled.
  */
 function page_fault_can_be_fast(vcpu: kvm_vcpu, fault: kvm_page_fault): boolean {
   if (fault.rsvd) return false;
@@ -286,7 +286,8 @@ export function is_access_allowed(masks: spte_masks, fault: kvm_page_fault, lo: 
 
 /**
  * v7.2.12 mmu.c fast_page_fault
- * Faults that need no shadow page: an entry that allows the access already, or whose rights were parked to track accesses.
+ * Faults that need no shadow page: an entry that allows the access already, or whose rights were parked to track
+ * accesses.
  */
 function fast_page_fault(vcpu: kvm_vcpu, fault: kvm_page_fault): number {
   const { kvm, new_spte } = vcpu;
@@ -412,8 +413,8 @@ export function gva_to_gpa(
 }
 
 /**
- * vcpu->arch.mmu->sync_spte: brings one SPTE up to what the guest's entry says now. 1: TLBs must be flushed, below 0: it
- * could not be done.
+ * vcpu->arch.mmu->sync_spte: brings one SPTE up to what the guest's entry says now. 1: TLBs must be flushed, below 0:
+ * it could not be done.
  */
 export function sync_spte(vcpu: kvm_vcpu, sp: number, index: number): number {
   switch (vcpu.mmu.sync_spte) {
@@ -451,8 +452,8 @@ const PFERR_GUEST_PAGE_HI = 2;
 const NESTED_GUEST_PAGE_LO = PFEC.P | PFEC.W;
 
 /**
- * v7.2.12 vmx/vmx.c handle_ept_violation: an exit qualification as an error code of NPT's form. What is neither a write nor
- * a fetch is a read. Left out: the bit for user code, which only mode-based execute control asks for.
+ * v7.2.12 vmx/vmx.c handle_ept_violation: an exit qualification as an error code of NPT's form. What is neither a write
+ * nor a fetch is a read. Left out: the bit for user code, which only mode-based execute control asks for.
  */
 function ept_violation_error_code(qualification: number): number {
   const low =
@@ -481,9 +482,9 @@ export function kvm_mmu_page_fault(vcpu: kvm_vcpu, exit: FaultExit): FaultOutcom
 }
 
 /**
- * v7.2.12 mmu.c kvm_mmu_write_protect_fault. Unprotecting the table is tried where emulation cannot help: when hardware's
- * own walk writes L1's table, and when an event waits to be delivered again. Left out: a second fault of the same
- * instruction at the same address, which is emulated for certain.
+ * v7.2.12 mmu.c kvm_mmu_write_protect_fault. Unprotecting the table is tried where emulation cannot help: when
+ * hardware's own walk writes L1's table, and when an event waits to be delivered again. Left out: a second fault of the
+ * same instruction at the same address, which is emulated for certain.
  */
 function kvm_mmu_write_protect_fault(vcpu: kvm_vcpu, exit: FaultExit, error_code: number): FaultOutcome {
   const direct = root_role.direct(vcpu.mmu, 'kvm_mmu_write_protect_fault') !== 0;
@@ -516,7 +517,10 @@ export function kvm_inject_emulated_page_fault(vcpu: kvm_vcpu, fault: x86_except
   vcpu.kvm.vm.counters.injected_page_faults++;
 }
 
-/** v7.2.12 mmu.c __kvm_mmu_invalidate_addr: forgets one address below one root, by syncing the entries that are not in sync. */
+/**
+ * v7.2.12 mmu.c __kvm_mmu_invalidate_addr: forgets one address below one root, by syncing the entries that are not in
+ * sync.
+ */
 function __kvm_mmu_invalidate_addr(vcpu: kvm_vcpu, addr: number, root_hpa: number): void {
   const { kvm } = vcpu;
   const { pages } = kvm.vm;

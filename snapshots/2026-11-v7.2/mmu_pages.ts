@@ -169,8 +169,8 @@ function kvm_mmu_remote_flush_or_zap(kvm: kvm, invalid_list: number[], remote_fl
 
 /**
  * v7.2.12 mmu.c mmu_sync_children
- * Syncs every unsync page below `parent`. Guest writes to them are caught again first, so that none slips between. Never
- * yields here, so `can_yield` is not looked at and the answer is always 0, "done".
+ * Syncs every unsync page below `parent`. Guest writes to them are caught again first, so that none slips between.
+ * Never yields here, so `can_yield` is not looked at and the answer is always 0, "done".
  */
 export function mmu_sync_children(vcpu: kvm_vcpu, parent: number, _can_yield: boolean): number {
   const { kvm } = vcpu;
@@ -260,8 +260,8 @@ export function kvm_mmu_get_shadow_page(vcpu: kvm_vcpu, gfn: number, role: numbe
 
 /**
  * v7.2.12 mmu.c kvm_mmu_child_role
- * The role of the table below an entry: that of the page the entry is in, one level down. A 32-bit guest's leaf tables are
- * shadowed in two halves, which its level-2 entries take turns in.
+ * The role of the table below an entry: that of the page the entry is in, one level down. A 32-bit guest's leaf tables
+ * are shadowed in two halves, which its level-2 entries take turns in.
  */
 export function kvm_mmu_child_role(kvm: kvm, sptep: number, direct: boolean, access: number): number {
   const by = 'kvm_mmu_child_role';
@@ -482,8 +482,8 @@ function kvm_unsync_page(kvm: kvm, sp: number): void {
 
 /**
  * v7.2.12 mmu.c mmu_try_to_unsync_pages
- * A writable mapping of the frame is about to be made. Lets every leaf table kept there go out of sync and returns true,
- * or returns false: then the mapping must be read-only.
+ * A writable mapping of the frame is about to be made. Lets every leaf table kept there go out of sync and returns
+ * true, or returns false: then the mapping must be read-only.
  */
 export function mmu_try_to_unsync_pages(
   vcpu: kvm_vcpu,
@@ -520,7 +520,9 @@ function detect_write_misaligned(kvm: kvm, sp: number, gpa: number, bytes: numbe
   return ((offset ^ (offset + bytes - 1)) & -pte_size) !== 0 || bytes < 4;
 }
 
-/** v7.2.12 mmu.c get_written_sptes: first entry and number of those a write touches, none when it is another quadrant's. */
+/**
+ * v7.2.12 mmu.c get_written_sptes: first entry and number of those a write touches, none when it is another quadrant's.
+ */
 function get_written_sptes(kvm: kvm, sp: number, gpa: number): { index: number; nspte: number } {
   const by = 'get_written_sptes';
   const level = page_role.level(kvm, sp, by);
@@ -541,8 +543,8 @@ function get_written_sptes(kvm: kvm, sp: number, gpa: number): { index: number; 
 
 /**
  * v7.2.12 mmu.c kvm_mmu_track_write
- * KVM itself has written guest memory (`bytes` at `gpa`, already stored). Pages that shadow it lose the entries written,
- * or go altogether when the write does not look like one of a page-table entry.
+ * KVM itself has written guest memory (`bytes` at `gpa`, already stored). Pages that shadow it lose the entries
+ * written, or go altogether when the write does not look like one of a page-table entry.
  */
 export function kvm_mmu_track_write(vcpu: kvm_vcpu, gpa: number, bytes: number): void {
   const { kvm } = vcpu;

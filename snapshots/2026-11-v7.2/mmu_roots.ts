@@ -133,8 +133,8 @@ export function kvm_mmu_free_guest_mode_roots(kvm: kvm, mmu: kvm_mmu): void {
 // --- building -------------------------------------------------------------------------------------------------------
 
 /**
- * v7.2.12 mmu.c kvm_mmu_get_dummy_root (0e3223d8d00a, v6.6): the page of zeros that stands for a root outside the guest's
- * memory. Whoever walks it faults, and gets what the walk of the guest's own tables gives.
+ * v7.2.12 mmu.c kvm_mmu_get_dummy_root (0e3223d8d00a, v6.6): the page of zeros that stands for a root outside the
+ * guest's memory. Whoever walks it faults, and gets what the walk of the guest's own tables gives.
  */
 function kvm_mmu_get_dummy_root(kvm: kvm): number {
   if (kvm.dummy_root === 0) kvm.dummy_root = kvm.vm.pages.createSpecial();
@@ -193,7 +193,10 @@ function mmu_alloc_direct_roots(vcpu: kvm_vcpu): boolean {
   return true;
 }
 
-/** v7.2.12 mmu.c mmu_alloc_shadow_roots. A root outside the guest's memory is replaced, a PDPTE outside it counts as absent. */
+/**
+ * v7.2.12 mmu.c mmu_alloc_shadow_roots. A root outside the guest's memory is replaced, a PDPTE outside it counts as
+ * absent.
+ */
 function mmu_alloc_shadow_roots(vcpu: kvm_vcpu): boolean {
   const by = 'mmu_alloc_shadow_roots';
   const { mmu, kvm } = vcpu;
@@ -464,8 +467,8 @@ export function kvm_mmu_load_pgd(vcpu: kvm_vcpu): void {
 }
 
 /**
- * v7.2.12 kvm_x86_ops.flush_tlb_current: hardware only. VMX names the context by an EPTP, which holds the depth; the CPU
- * here knows what it was given.
+ * v7.2.12 kvm_x86_ops.flush_tlb_current: hardware only. VMX names the context by an EPTP, which holds the depth; the
+ * CPU here knows what it was given.
  */
 export function kvm_x86_flush_tlb_current(vcpu: kvm_vcpu): void {
   const { mmu, kvm } = vcpu;

@@ -39,8 +39,8 @@ function nested_svm_transition_tlb_flush(vcpu: kvm_vcpu): void {
 }
 
 /**
- * v7.2.12 svm/nested.c nested_svm_load_cr3: the role comes first, then the look-up. Under NPT PDPTEs are read when they are
- * needed.
+ * v7.2.12 svm/nested.c nested_svm_load_cr3: the role comes first, then the look-up. Under NPT PDPTEs are read when they
+ * are needed.
  */
 function nested_svm_load_cr3(vcpu: kvm_vcpu, cr3: number, nested_npt: boolean, reload_pdptrs: boolean): void {
   const npt_enabled = vcpu.kvm.vm.host.tdp !== 'none';
@@ -52,8 +52,8 @@ function nested_svm_load_cr3(vcpu: kvm_vcpu, cr3: number, nested_npt: boolean, r
 }
 
 /**
- * v7.2.12 svm/nested.c enter_svm_guest_mode. A vmcb12 that asks for nested paging gets it where the guest's CPU has it, which
- * is where the host runs on NPT. Elsewhere the bit is dropped, and L2's CR3 is a table in L1's memory.
+ * v7.2.12 svm/nested.c enter_svm_guest_mode. A vmcb12 that asks for nested paging gets it where the guest's CPU has it,
+ * which is where the host runs on NPT. Elsewhere the bit is dropped, and L2's CR3 is a table in L1's memory.
  */
 export function enter_svm_guest_mode(vcpu: kvm_vcpu, vmcb12: NestedEntry, from_vmrun: boolean): void {
   const { registers, nested } = vcpu;

@@ -71,7 +71,9 @@ const PFERR_FETCH_MASK = PFEC.ID;
 const PFERR_RSVD_MASK = PFEC.RSVD;
 const PFERR_PRESENT_MASK = PFEC.P;
 
-/** Execute rights of an EPT entry: of the guest's kernel (all of it without mode-based control), and of its user code. */
+/**
+ * Execute rights of an EPT entry: of the guest's kernel (all of it without mode-based control), and of its user code.
+ */
 const VMX_EPT_EXECUTABLE_MASK = 1 << 2;
 const VMX_EPT_USER_EXECUTABLE_MASK = 1 << 10;
 
@@ -111,7 +113,9 @@ function gpte_to_gfn_lvl(pt: pttype, lo: number, hi: number, level: number): num
 /** pse36_gfn_delta: bits 16:13 of a 4 MiB entry are address bits 35:32. */
 const pse36_gfn_delta = (lo: number): number => ((lo >>> 13) & 0xf) * 2 ** 20;
 
-/** FNAME(protect_clean_gpte): no write right before the guest's entry is dirty, or KVM would never learn of the write. */
+/**
+ * FNAME(protect_clean_gpte): no write right before the guest's entry is dirty, or KVM would never learn of the write.
+ */
 function protect_clean_gpte(pt: pttype, mmu: kvm_mmu, access: number, lo: number): number {
   return have_accessed_dirty(pt, mmu, 'protect_clean_gpte') && !(lo & pt.dirty) ? access & ~ACC_WRITE_MASK : access;
 }
@@ -126,8 +130,8 @@ function is_present_gpte(pt: pttype, mmu: kvm_mmu, lo: number, by: string): bool
 }
 
 /**
- * FNAME(gpte_access): the rights in an entry, or in the AND of several with `nx` the OR of their NX bits. What is present
- * in the ordinary format may be read. Rights are taken as they stand, whether or not anything asks for them.
+ * FNAME(gpte_access): the rights in an entry, or in the AND of several with `nx` the OR of their NX bits. What is
+ * present in the ordinary format may be read. Rights are taken as they stand, whether or not anything asks for them.
  */
 function gpte_access(pt: pttype, lo: number, nx: number): number {
   const same = lo & (ACC_READ_MASK | ACC_WRITE_MASK);
@@ -148,8 +152,8 @@ function is_last_gpte(pt: pttype, mmu: kvm_mmu, level: number, lo: number): bool
 const gpte_pkeys = (pt: pttype, hi: number): number => (pt.name === '64' ? (hi >>> 27) & 0xf : 0);
 
 /**
- * mmu->get_pdptr: PDPTE `index` of PAE paging, low half. The cached ones, as hardware does; but L1's nested tables on AMD
- * (nested_svm_get_tdp_pdptr), and the guest's own under NPT (svm_cache_reg), have theirs in memory.
+ * mmu->get_pdptr: PDPTE `index` of PAE paging, low half. The cached ones, as hardware does; but L1's nested tables on
+ * AMD (nested_svm_get_tdp_pdptr), and the guest's own under NPT (svm_cache_reg), have theirs in memory.
  */
 export function get_pdptr(vcpu: kvm_vcpu, mmu: kvm_mmu, index: number): { readonly lo: number; readonly hi: number } {
   const { host, memory } = vcpu.kvm.vm;
@@ -191,8 +195,8 @@ function update_accessed_dirty_bits(pt: pttype, walker: guest_walker, vcpu: kvm_
 
 /**
  * FNAME(walk_addr_generic):302
- * Walks the guest's tables for an access (PFERR bits W, U, F), judges it, and marks entries accessed and dirty as hardware
- * would. True: `walker` has the frame and the rights. False: `walker.fault` is what the guest must get.
+ * Walks the guest's tables for an access (PFERR bits W, U, F), judges it, and marks entries accessed and dirty as
+ * hardware would. True: `walker` has the frame and the rights. False: `walker.fault` is what the guest must get.
  */
 export function walk_addr_generic(
   pt: pttype,
@@ -330,7 +334,10 @@ function prefetch_gpte(pt: pttype, vcpu: kvm_vcpu, sptep: number, lo: number, hi
   return true;
 }
 
-/** FNAME(gpte_changed): whether the entry of `level` is no longer the one walked. Reads the neighbours of a leaf as well. */
+/**
+ * FNAME(gpte_changed): whether the entry of `level` is no longer the one walked. Reads the neighbours of a leaf as
+ * well.
+ */
 function gpte_changed(pt: pttype, vcpu: kvm_vcpu, gw: guest_walker, level: number): boolean {
   const { memory } = vcpu.kvm.vm;
   const gpa = gw.real_gpa[level - 1]!;
@@ -364,8 +371,8 @@ function pte_prefetch(pt: pttype, vcpu: kvm_vcpu, gw: guest_walker, sptep: numbe
 
 /**
  * FNAME(fetch):618
- * Builds the shadow of what the walk found: pages for the guest's tables, pages of its own below a guest's large page that
- * cannot be mapped large, and the leaf.
+ * Builds the shadow of what the walk found: pages for the guest's tables, pages of its own below a guest's large page
+ * that cannot be mapped large, and the leaf.
  */
 function fetch(pt: pttype, vcpu: kvm_vcpu, fault: kvm_page_fault, gw: guest_walker): number {
   const { kvm, mmu } = vcpu;
@@ -421,7 +428,8 @@ export function paging_page_fault(pt: pttype, vcpu: kvm_vcpu, fault: kvm_page_fa
   if (handle_abnormal_pfn(vcpu, fault)) return RET_PF_EMULATE;
   const wp = is_cr0_wp(mmu, 'page_fault');
   if (fault.write && !(walker.pte_access & ACC_WRITE_MASK) && !wp && !fault.user) {
-    // Hardware runs with CR0.WP set. The kernel's write is let through by a page that only the kernel may use; and where
+    // Hardware runs with CR0.WP set. The kernel's write is let through by a page that only the kernel may use; and
+    // where
     // SMEP forbids the kernel to execute user pages, a user page in that guise must not become executable to it.
     walker.pte_access = (walker.pte_access | ACC_WRITE_MASK) & ~ACC_USER_MASK;
     if (is_cr4_smep(mmu, 'page_fault')) walker.pte_access &= ~ACC_EXEC_MASK;
@@ -446,8 +454,8 @@ function get_level1_sp_gpa(pt: pttype, vcpu: kvm_vcpu, sp: number): number {
 
 /**
  * FNAME(sync_spte)
- * Brings one SPTE of a leaf page up to what the guest's table says now. 1: TLBs must be flushed. An entry whose rights are
- * unchanged is left alone, accessed and dirty bits and all.
+ * Brings one SPTE of a leaf page up to what the guest's table says now. 1: TLBs must be flushed. An entry whose rights
+ * are unchanged is left alone, accessed and dirty bits and all.
  */
 export function paging_sync_spte(pt: pttype, vcpu: kvm_vcpu, sp: number, index: number): number {
   const { kvm, mmu } = vcpu;

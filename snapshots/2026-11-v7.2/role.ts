@@ -5,8 +5,8 @@ import type { kvm_mmu } from './types.ts';
 
 /**
  * v7.2.12 arch/x86/include/asm/kvm_host.h union kvm_mmu_page_role
- * `access` has a bit for reads, and cr4_smep is a fact of the page whatever CR0.WP says: EPT with mode-based execute control
- * and NPT with guest-mode execute trap use it too (f603854a1b42).
+ * `access` has a bit for reads, and cr4_smep is a fact of the page whatever CR0.WP says: EPT with mode-based execute
+ * control and NPT with guest-mode execute trap use it too (f603854a1b42).
  */
 export const kvm_mmu_page_role = layout(32, [
   ['level', 4],

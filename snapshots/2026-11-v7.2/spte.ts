@@ -4,8 +4,8 @@
  *
  * Left out: MMIO SPTEs (guests here touch RAM only), the encryption bit (hardware strips it before it uses an address),
  * NX huge pages (a mitigation, off in the recorded runs), write protection for PML while L2 runs and dirty logging (no
- * dirty log), the rotation of leaked address bits against L1TF. An SPTE that is not present has bit 63 in C, so that EPT
- * raises no #VE for it; here it is zero.
+ * dirty log), the rotation of leaked address bits against L1TF. An SPTE that is not present has bit 63 in C, so that
+ * EPT raises no #VE for it; here it is zero.
  */
 import type { Host } from '../../src/sim/host.ts';
 import { ENTRIES } from '../../src/sim/shadow-pages.ts';
@@ -14,8 +14,8 @@ import { page_role } from './role.ts';
 import type { kvm, kvm_vcpu } from './types.ts';
 
 /**
- * ACC_*_MASK: rights as role.access keeps them. Reads have a bit of their own (a8827c196146, v7.2). EPT knows no user pages:
- * there bit 2 is the right to execute of the guest's user code, and bit 3 that of its kernel.
+ * ACC_*_MASK: rights as role.access keeps them. Reads have a bit of their own (a8827c196146, v7.2). EPT knows no user
+ * pages: there bit 2 is the right to execute of the guest's user code, and bit 3 that of its kernel.
  */
 export const ACC_READ_MASK = 1;
 export const ACC_WRITE_MASK = 2;
@@ -43,7 +43,9 @@ const VMX_EPT_USER_EXECUTABLE_MASK = 1 << 10;
 const SHADOW_ACC_TRACK_SAVED_BITS = PT_PRESENT_MASK | VMX_EPT_EXECUTABLE_MASK | VMX_EPT_USER_EXECUTABLE_MASK;
 const SHADOW_ACC_TRACK_SAVED_SHIFT_HI = 20;
 
-/** The shadow_*_mask variables: which bit means what. `_hi` names a mask of the high half; all others are of the low. */
+/**
+ * The shadow_*_mask variables: which bit means what. `_hi` names a mask of the high half; all others are of the low.
+ */
 export interface spte_masks {
   readonly shadow_present_mask: number;
   readonly shadow_user_mask: number;
@@ -141,8 +143,8 @@ export function is_mmu_writable_spte(masks: spte_masks, lo: number, hi: number):
 
 /**
  * v7.2.12 spte.h leaf_spte_change_needs_tlb_flush
- * Only what keeps shadowed tables from being written must reach every TLB at once: the guest flushes for its own changes,
- * and accessed and dirty bits may be stale.
+ * Only what keeps shadowed tables from being written must reach every TLB at once: the guest flushes for its own
+ * changes, and accessed and dirty bits may be stale.
  */
 export function leaf_spte_change_needs_tlb_flush(
   masks: spte_masks,
@@ -166,8 +168,8 @@ export interface make_spte_options {
 /**
  * v7.2.12 spte.c make_spte
  * Builds a leaf in `vcpu.new_spte`. An entry that was writable already needs no second look at the shadowed tables. A
- * writable entry is dirty from the start, one made ahead of use is not accessed. Returns true when the write right was taken away because the frame holds
- * a guest table.
+ * writable entry is dirty from the start, one made ahead of use is not accessed. Returns true when the write right was
+ * taken away because the frame holds a guest table.
  */
 export function make_spte(
   vcpu: kvm_vcpu,
@@ -214,7 +216,8 @@ export function make_spte(
 
 /**
  * v7.2.12 spte.c mark_spte_for_access_track
- * A prefetched entry must not look accessed. Where hardware has no accessed bit, all rights go and the first use faults.
+ * A prefetched entry must not look accessed. Where hardware has no accessed bit, all rights go and the first use
+ * faults.
  */
 export function mark_spte_for_access_track(masks: spte_masks, spte: { lo: number; hi: number }): void {
   if (spte_ad_enabled(spte.hi)) spte.lo &= ~masks.shadow_accessed_mask;

@@ -3,8 +3,9 @@
  * v7.2.12 arch/x86/kvm/mmu/tdp_mmu.c: guest-physical memory as one tree for each root role, outside the hash of shadow
  * pages. A root is counted by its users, of which the TDP MMU is one until the root is invalidated.
  *
- * Left out: everything that exists because many vCPUs work on a tree at once (frozen entries, RCU, the worker that zaps a
- * dead root in the background: here it is gone when its last user lets go), MMIO, NX huge pages, dirty logging, ageing.
+ * Left out: everything that exists because many vCPUs work on a tree at once (frozen entries, RCU, the worker that zaps
+ * a dead root in the background: here it is gone when its last user lets go), MMIO, NX huge pages, dirty logging,
+ * ageing.
  */
 import { get, set } from '../../src/role/layout.ts';
 import {
@@ -46,8 +47,8 @@ function tdp_mmu_alloc_sp(kvm: kvm, gfn: number, role: number): number {
 
 /**
  * v7.2.12 tdp_mmu.c kvm_tdp_mmu_alloc_root
- * The root of exactly the wanted role, with one more user; a new one when there is none. Returns its page id. A new root
- * has two users, the vCPU and the TDP MMU itself, which keeps it until all roots are invalidated (edbdb43fc96b).
+ * The root of exactly the wanted role, with one more user; a new one when there is none. Returns its page id. A new
+ * root has two users, the vCPU and the TDP MMU itself, which keeps it until all roots are invalidated (edbdb43fc96b).
  */
 export function kvm_tdp_mmu_alloc_root(vcpu: kvm_vcpu): number {
   const { kvm } = vcpu;
@@ -63,7 +64,9 @@ export function kvm_tdp_mmu_alloc_root(vcpu: kvm_vcpu): number {
   return root;
 }
 
-/** v7.2.12 tdp_mmu.c kvm_tdp_mmu_put_root: with the last user goes what is left of the tree, which is invalid by then. */
+/**
+ * v7.2.12 tdp_mmu.c kvm_tdp_mmu_put_root: with the last user goes what is left of the tree, which is invalid by then.
+ */
 export function kvm_tdp_mmu_put_root(kvm: kvm, root: number): void {
   const { pages } = kvm.vm;
   pages.rootCount[root] = pages.rootCount[root]! - 1;
@@ -117,7 +120,10 @@ export function kvm_tdp_mmu_invalidate_roots(kvm: kvm): void {
   }
 }
 
-/** v7.2.12 tdp_mmu.c kvm_tdp_mmu_zap_invalidated_roots: emptied, and the TDP MMU lets go of them; the vCPUs keep empty trees. */
+/**
+ * v7.2.12 tdp_mmu.c kvm_tdp_mmu_zap_invalidated_roots: emptied, and the TDP MMU lets go of them; the vCPUs keep empty
+ * trees.
+ */
 export function kvm_tdp_mmu_zap_invalidated_roots(kvm: kvm): void {
   for (const root of [...kvm.tdp_mmu_roots]) {
     if (get(kvm.vm.pages.role[root]!, at.invalid) === 0 || kvm.tdp_mmu_zapped_roots.has(root)) continue;

@@ -62,7 +62,9 @@ export class kvm_mmu {
   /** Which register the guest's table pointer is: CR3, or L1's EPTP or nested CR3. */
   get_guest_pgd: 'get_guest_cr3' | 'nested_ept_get_eptp' | 'nested_svm_get_tdp_cr3' = 'get_guest_cr3';
   pkru_mask = 0;
-  /** Word i: page-fault code bits 4:1 equal i; bit a of it: access rights a fault. Four bits of rights make 16 (v7.2). */
+  /**
+   * Word i: page-fault code bits 4:1 equal i; bit a of it: access rights a fault. Four bits of rights make 16 (v7.2).
+   */
   readonly permissions = new Uint16Array(16);
   readonly shadow_zero_check = new rsvd_bits_validate();
   readonly guest_rsvd_check = new rsvd_bits_validate();

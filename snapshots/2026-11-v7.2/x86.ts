@@ -166,8 +166,8 @@ export function kvm_x86_set_cr0(vcpu: kvm_vcpu, cr0: number): void {
 
 /**
  * v7.2.12 regs.c kvm_post_set_cr0. A write that changes WP and nothing else does nothing while paging is off
- * (e40bcf9f3a18, v6.4); with paging and TDP it keeps every root and only works out anew how the guest's tables are judged.
- * Clearing CR0.PG flushes the guest's TLB, whatever becomes of the roots.
+ * (e40bcf9f3a18, v6.4); with paging and TDP it keeps every root and only works out anew how the guest's tables are
+ * judged. Clearing CR0.PG flushes the guest's TLB, whatever becomes of the roots.
  */
 function kvm_post_set_cr0(vcpu: kvm_vcpu, old_cr0: number, cr0: number): void {
   const changed = cr0 ^ old_cr0;

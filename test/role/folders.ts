@@ -23,6 +23,7 @@ export const revisions: Readonly<Record<string, readonly string[]>> = {
   '2023-03-cr0wp': ['01b31714bd90', 'v6.3', 'v6.3.8', 'v6.4'],
   '2026-11-v6.1': ['v6.1.192'],
   '2026-11-v7.2': ['v7.2.12'],
+  '2026-11-v7.3': ['v7.3.4'],
 };
 
 const present = readdirSync(snapshots, { withFileTypes: true })

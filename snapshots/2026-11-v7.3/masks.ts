@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * v7.3.4 arch/x86/kvm/mmu/mmu.c and mmu.h: what a guest entry may contain and what an access may do, worked out
+ * once per role so that a walk only looks it up.
+ *
+ * Left out: CPUs without PSE-36 (bits 20:13 of a 4 MiB page would be reserved; every CPU with virtualisation has it).
+ */
+import { set } from '../../src/role/layout.ts';
+import { noteMember } from '../../src/role/reads.ts';
+import type { U64 } from '../../src/sim/host.ts';
+import { PFEC } from '../../src/sim/paging-bits.ts';
+import { CR0 } from '../../src/sim/registers.ts';
+import {
+  cpu_role,
+  is_cr0_pg,
+  is_cr0_wp,
+  is_cr4_pke,
+  is_cr4_pse,
+  is_cr4_smap,
+  is_cr4_smep,
+  is_efer_nx,
+  kvm_mmu_page_role,
+  root_role,
+} from './role.ts';
+import type { kvm_mmu, kvm_page_format, kvm_pagewalk, kvm_vcpu } from './types.ts';
+
+const ACC_READ_MASK = 1;
+const ACC_WRITE_MASK = 2;
+const ACC_USER_MASK = 4;
+const ACC_EXEC_MASK = 8;
+const PG_LEVEL_2M = 2;
+const PG_LEVEL_1G = 3;
+
+/** Bits `first` to `last` of a 32-bit half; 0 when the half has none of them. */
+function half_bits(first: number, last: number): number {
+  const from = Math.max(first, 0);
+  const to = Math.min(last, 31);
+  return to < from ? 0 : (2 ** (to - from + 1) - 1) * 2 ** from;
+}
+
+/** v7.3.4 mmu.h rsvd_bits: bits `first` to `last` set. */
+const rsvd_bits = (first: number, last: number): U64 => ({
+  lo: half_bits(first, last),
+  hi: half_bits(first - 32, last - 32),
+});
+const none: U64 = { lo: 0, hi: 0 };
+const or = (...masks: U64[]): U64 => ({
+  lo: masks.reduce((bits, { lo }) => bits | lo, 0) >>> 0,
+  hi: masks.reduce((bits, { hi }) => bits | hi, 0) >>> 0,
+});
+const and = (a: U64, b: U64): U64 => ({ lo: (a.lo & b.lo) >>> 0, hi: (a.hi & b.hi) >>> 0 });
+
+/** Sets `rsvd_bits_mask[bit7][level - 1]`. */
+function set_mask(fmt: kvm_page_format, bit7: 0 | 1, level: number, { lo, hi }: U64): void {
+  const at = (bit7 * 5 + level - 1) * 2;
+  fmt.rsvd_bits_mask[at] = lo;
+  fmt.rsvd_bits_mask[at + 1] = hi;
+}
+
+/** What decides the reserved bits of a format, whoever's tables they are. */
+interface paging_format {
+  /** Physical-address bits that do not exist, up to bit 63. */
+  readonly pa_bits_rsvd: U64;
+  readonly level: number;
+  readonly nx: boolean;
+  readonly gbpages: boolean;
+  readonly pse: boolean;
+  readonly amd: boolean;
+}
+
+/**
+ * v7.3.4 mmu.c __reset_rsvds_bits_mask
+ * Masks of levels above `level` keep what they had. AMD reserves bit 8 of entries that cannot be leaves.
+ */
+function __reset_rsvds_bits_mask(fmt: kvm_page_format, format: paging_format): void {
+  const { pa_bits_rsvd, level, nx, gbpages, pse, amd } = format;
+  fmt.bad_mt_xwr.fill(0);
+  if (level === 2) {
+    for (const at of [1, 2]) set_mask(fmt, 0, at, none);
+    set_mask(fmt, 1, 1, none);
+    set_mask(fmt, 1, 2, pse ? rsvd_bits(17, 21) : none);
+    return;
+  }
+  // A PAE PDPTE has no NX bit, so it adds bit 63 itself; bits 62:52 of PAE entries are reserved, elsewhere ignored.
+  const address = and(pa_bits_rsvd, level === 3 ? rsvd_bits(0, 62) : rsvd_bits(0, 51));
+  const high = nx ? address : or(address, rsvd_bits(63, 63));
+  set_mask(fmt, 0, 1, high);
+  set_mask(fmt, 1, 1, high);
+  set_mask(fmt, 0, 2, high);
+  set_mask(fmt, 1, 2, or(high, rsvd_bits(13, 20)));
+  if (level === 3) {
+    set_mask(fmt, 0, 3, or(rsvd_bits(63, 63), high, rsvd_bits(5, 8), rsvd_bits(1, 2)));
+    return;
+  }
+  const large_1g = gbpages ? none : rsvd_bits(7, 7);
+  set_mask(fmt, 0, 3, or(high, large_1g));
+  set_mask(fmt, 1, 3, or(high, large_1g, rsvd_bits(13, 29)));
+  const upper = or(high, rsvd_bits(7, 7), amd ? rsvd_bits(8, 8) : none);
+  for (let at = 4; at <= level; at++) {
+    set_mask(fmt, 0, at, upper);
+    set_mask(fmt, 1, at, upper);
+  }
+}
+
+/**
+ * v7.3.4 mmu.c guest_can_use_gbpages
+ * With two-dimensional paging hardware walks the guest's tables and asks nobody, so the host's capability counts.
+ */
+function guest_can_use_gbpages(vcpu: kvm_vcpu): boolean {
+  const { host } = vcpu.kvm.vm;
+  return host.tdp === 'none' ? host.cpuid.gbPages : host.gbPages;
+}
+
+/** vcpu->arch.reserved_gpa_bits: what guest MAXPHYADDR leaves out, up to bit 63. */
+const reserved_gpa_bits = (vcpu: kvm_vcpu): U64 => rsvd_bits(vcpu.maxphyaddr, 63);
+
+/** v7.3.4 mmu.c reset_guest_rsvds_bits_mask */
+function reset_guest_rsvds_bits_mask(vcpu: kvm_vcpu, w: kvm_pagewalk): void {
+  const by = 'reset_guest_rsvds_bits_mask';
+  __reset_rsvds_bits_mask(w.fmt, {
+    pa_bits_rsvd: reserved_gpa_bits(vcpu),
+    level: cpu_role.base.level(w, by),
+    nx: is_efer_nx(w, by),
+    gbpages: guest_can_use_gbpages(vcpu),
+    pse: is_cr4_pse(w, by),
+    amd: vcpu.kvm.vm.host.cpuid.amd,
+  });
+}
+
+/**
+ * v7.3.4 mmu.c __reset_rsvds_bits_mask_ept
+ * `bad_mt_xwr` has a bit for each value of entry bits 5:0: memory types 2, 3 and 7, write without read, and
+ * execute-only where the CPU lacks it.
+ */
+function __reset_rsvds_bits_mask_ept(
+  fmt: kvm_page_format,
+  pa_bits_rsvd: U64,
+  execonly: boolean,
+  huge_page_level: number,
+): void {
+  const high = and(pa_bits_rsvd, rsvd_bits(0, 51));
+  const large_2m = huge_page_level < PG_LEVEL_2M ? rsvd_bits(7, 7) : none;
+  const large_1g = huge_page_level < PG_LEVEL_1G ? rsvd_bits(7, 7) : none;
+  const upper = or(high, rsvd_bits(3, 7));
+  for (const bit7 of [0, 1] as const) {
+    set_mask(fmt, bit7, 1, high);
+    set_mask(fmt, bit7, 4, upper);
+    set_mask(fmt, bit7, 5, upper);
+  }
+  set_mask(fmt, 0, 2, or(high, rsvd_bits(3, 6), large_2m));
+  set_mask(fmt, 0, 3, or(high, rsvd_bits(3, 6), large_1g));
+  set_mask(fmt, 1, 2, or(high, rsvd_bits(12, 20), large_2m));
+  set_mask(fmt, 1, 3, or(high, rsvd_bits(12, 29), large_1g));
+  const bad_xwr = (1 << 2) | (1 << 6) | (execonly ? 0 : 1 << 4);
+  for (let memory_type = 0; memory_type < 8; memory_type++) {
+    const bad = memory_type === 2 || memory_type === 3 || memory_type === 7 ? 0xff : bad_xwr;
+    const half = memory_type >> 2;
+    const shift = (memory_type & 3) * 8;
+    fmt.bad_mt_xwr[half] = (fmt.bad_mt_xwr[half]! & ~(0xff << shift)) | (bad << shift);
+  }
+}
+
+/** v7.3.4 mmu.c reset_rsvds_bits_mask_ept: L1's EPT. */
+export function reset_rsvds_bits_mask_ept(
+  vcpu: kvm_vcpu,
+  w: kvm_pagewalk,
+  execonly: boolean,
+  huge_page_level: number,
+): void {
+  __reset_rsvds_bits_mask_ept(w.fmt, reserved_gpa_bits(vcpu), execonly, huge_page_level);
+}
+
+/** v7.3.4 mmu.c reserved_hpa_bits */
+const reserved_hpa_bits = (vcpu: kvm_vcpu): U64 => rsvd_bits(vcpu.kvm.vm.host.physBits, 63);
+
+/** Sets bits in every mask below the root's level. */
+function reserve(fmt: kvm_page_format, level: number, { lo, hi }: U64): void {
+  for (const bit7 of [0, 1]) {
+    for (let at = bit7 * 10; at < (bit7 * 5 + level) * 2; at += 2) {
+      fmt.rsvd_bits_mask[at]! |= lo;
+      fmt.rsvd_bits_mask[at + 1]! |= hi;
+    }
+  }
+}
+
+/** Clears bits in every mask below the root's level. */
+function allow(fmt: kvm_page_format, level: number, { lo, hi }: U64): void {
+  for (const bit7 of [0, 1]) {
+    for (let at = bit7 * 10; at < (bit7 * 5 + level) * 2; at += 2) {
+      fmt.rsvd_bits_mask[at]! &= ~lo;
+      fmt.rsvd_bits_mask[at + 1]! &= ~hi;
+    }
+  }
+}
+
+/**
+ * v7.3.4 mmu.c reset_shadow_zero_bits_mask
+ * Bits that must be zero in entries built for shadow paging, as root_role has them: NX may be used whatever the guest's
+ * EFER says, except when L1's nested tables are shadowed.
+ */
+export function reset_shadow_zero_bits_mask(vcpu: kvm_vcpu, context: kvm_mmu): void {
+  const by = 'reset_shadow_zero_bits_mask';
+  const level = root_role.level(context, by);
+  __reset_rsvds_bits_mask(context.fmt, {
+    pa_bits_rsvd: reserved_hpa_bits(vcpu),
+    level,
+    nx: root_role.efer_nx(context, by) !== 0,
+    gbpages: guest_can_use_gbpages(vcpu),
+    pse: false,
+    amd: true,
+  });
+  // Encryption bits KVM does not set itself (key ids) stay reserved (since e54f1ff2).
+  const { encryptionMask, encryptionValue } = vcpu.kvm.vm.host;
+  reserve(context.fmt, level, encryptionMask);
+  allow(context.fmt, level, encryptionValue);
+}
+
+/** v7.3.4 mmu.c reset_tdp_shadow_zero_bits_mask */
+export function reset_tdp_shadow_zero_bits_mask(vcpu: kvm_vcpu, context: kvm_mmu): void {
+  const { host } = vcpu.kvm.vm;
+  const level = root_role.level(context, 'reset_tdp_shadow_zero_bits_mask');
+  if (host.tdp === 'npt') {
+    __reset_rsvds_bits_mask(context.fmt, {
+      pa_bits_rsvd: reserved_hpa_bits(vcpu),
+      level,
+      nx: true,
+      gbpages: host.gbPages,
+      pse: false,
+      amd: true,
+    });
+  } else {
+    __reset_rsvds_bits_mask_ept(context.fmt, reserved_hpa_bits(vcpu), false, host.maxHugePageLevel);
+  }
+  allow(context.fmt, level, host.encryptionMask);
+}
+
+/** v7.3.4 mmu.c reset_ept_shadow_zero_bits_mask */
+export function reset_ept_shadow_zero_bits_mask(vcpu: kvm_vcpu, context: kvm_mmu, execonly: boolean): void {
+  const { maxHugePageLevel } = vcpu.kvm.vm.host;
+  __reset_rsvds_bits_mask_ept(context.fmt, reserved_hpa_bits(vcpu), execonly, maxHugePageLevel);
+}
+
+/** ACC_BITS_MASK: one bit for each value of ACC bits that includes `access`. */
+function acc_bits_mask(access: number): number {
+  let mask = 0;
+  for (let acc = 0; acc < 16; acc++) if (acc & access) mask |= 1 << acc;
+  return mask;
+}
+
+/** What decides which accesses a format's entries allow. */
+interface access_rules {
+  /** Nested page tables, in which a user bit that means GMET concerns fetches alone. */
+  readonly tdp: boolean;
+  /** No user pages: ACC_USER is the right to execute for the guest's user code, where it has one of its own. */
+  readonly ept: boolean;
+  readonly smep: boolean;
+  readonly smap: boolean;
+  readonly wp: boolean;
+  readonly nx: boolean;
+}
+
+const r = acc_bits_mask(ACC_READ_MASK);
+const w = acc_bits_mask(ACC_WRITE_MASK);
+const u = acc_bits_mask(ACC_USER_MASK);
+const x = acc_bits_mask(ACC_EXEC_MASK);
+
+/**
+ * v7.3.4 mmu.c __update_permission_bitmask
+ * Word i answers for page-fault code bits 4:1 equal i: bit a of it says that rights a make the access fault. Bit 3 of
+ * the code (reserved) stands for "SMAP does not apply".
+ */
+function __update_permission_bitmask(fmt: kvm_page_format, { tdp, ept, smep, smap, wp, nx }: access_rules): void {
+  for (let word = 0; word < fmt.permissions.length; word++) {
+    const pfec = word << 1;
+    const fetch = (pfec & PFEC.ID) !== 0;
+    const user = (pfec & PFEC.U) !== 0;
+    const write = (pfec & PFEC.W) !== 0;
+    let faults = !write && !fetch ? ~r : 0;
+    if (write && (ept || wp || user)) faults |= ~w;
+    if (ept) {
+      if (fetch) faults |= smep && user ? ~u : ~x;
+    } else {
+      if (user && !(tdp && smep)) faults |= ~u;
+      if (fetch && nx) faults |= ~x;
+      if (fetch && smep && !user) faults |= u;
+      if (!fetch && !user && !(pfec & PFEC.RSVD) && smap) faults |= u;
+    }
+    fmt.permissions[word] = faults;
+  }
+}
+
+/** v7.3.4 mmu.c update_permission_bitmask: of the guest's entries, as the walker's role has it. */
+export function update_permission_bitmask(w: kvm_pagewalk, tdp: boolean, ept: boolean): void {
+  const by = 'update_permission_bitmask';
+  const smep = is_cr4_smep(w, by);
+  const smap = is_cr4_smap(w, by);
+  __update_permission_bitmask(w.fmt, { tdp, ept, smep, smap, wp: is_cr0_wp(w, by), nx: is_efer_nx(w, by) });
+}
+
+/** v7.3.4 mmu.c update_spte_permission_bitmask: of the entries KVM builds, which hardware reads with WP and NX. */
+export function update_spte_permission_bitmask(mmu: kvm_mmu, tdp: boolean, ept: boolean): void {
+  const smep = root_role.cr4_smep(mmu, 'update_spte_permission_bitmask') !== 0;
+  __update_permission_bitmask(mmu.fmt, { tdp, ept, smep, smap: false, wp: true, nx: true });
+}
+
+/**
+ * v7.3.4 mmu.c update_pkru_bitmask
+ * Two bits for each page-fault code (without P; bit 3 stands for "the page is a user page"): whether the key's
+ * access-disable and write-disable bits count. Fetches and supervisor pages have no keys; write-disable binds the
+ * supervisor only with CR0.WP.
+ */
+export function update_pkru_bitmask(w: kvm_pagewalk): void {
+  const by = 'update_pkru_bitmask';
+  w.fmt.pkru_mask = 0;
+  if (!is_cr4_pke(w, by)) return;
+  const wp = is_cr0_wp(w, by);
+  let pkru_mask = 0;
+  for (let pfec = 0; pfec < 32; pfec += 2) {
+    const check_pkey = !(pfec & PFEC.ID) && (pfec & PFEC.RSVD) !== 0;
+    const check_write = check_pkey && (pfec & PFEC.W) !== 0 && ((pfec & PFEC.U) !== 0 || wp);
+    pkru_mask |= ((check_pkey ? 1 : 0) | (check_write ? 2 : 0)) << pfec;
+  }
+  w.fmt.pkru_mask = pkru_mask >>> 0;
+}
+
+/**
+ * v7.3.4 mmu.c reset_guest_paging_metadata
+ * Without paging everything stays as the last paging mode left it; nothing reads it then.
+ */
+export function reset_guest_paging_metadata(vcpu: kvm_vcpu, w: kvm_pagewalk): void {
+  if (!is_cr0_pg(w, 'reset_guest_paging_metadata')) return;
+  reset_guest_rsvds_bits_mask(vcpu, w);
+  update_permission_bitmask(w, w === vcpu.ngpa_walk, false);
+  update_pkru_bitmask(w);
+}
+
+/** v7.3.4 kvm_host.h PFERR_IMPLICIT_ACCESS, bit 48: added to the code of an access the CPU makes on its own. */
+export const PFERR_IMPLICIT_ACCESS = 2 ** 48;
+
+/**
+ * v7.3.4 mmu.h kvm_mmu_refresh_passthrough_bits, mmu.c __kvm_mmu_refresh_passthrough_bits (cf9f4c0eb169): a guest that
+ * owns CR0.WP changes it unseen, so WP is compared before a permission is judged. Roots stay: only guest metadata
+ * follows.
+ */
+function kvm_mmu_refresh_passthrough_bits(vcpu: kvm_vcpu, w: kvm_pagewalk): void {
+  if (vcpu.kvm.vm.host.tdp === 'none' || w === vcpu.ngpa_walk) return;
+  vcpu.log.called('__kvm_mmu_refresh_passthrough_bits');
+  const cr0_wp = (vcpu.registers.cr0 & CR0.WP) !== 0;
+  if (is_cr0_wp(w, '__kvm_mmu_refresh_passthrough_bits') === cr0_wp) return;
+  w.cpu_role.base = set(w.cpu_role.base, kvm_mmu_page_role.at.cr0_wp, cr0_wp ? 1 : 0);
+  reset_guest_paging_metadata(vcpu, w);
+}
+
+/**
+ * v7.3.4 mmu.h permission_fault
+ * The page-fault code of an access with code bits `access` (W, U, ID, implicit) to a page of rights `pte_access`, or 0
+ * when it is allowed. EFLAGS.AC lifts SMAP, but not for implicit accesses.
+ */
+export function permission_fault(
+  vcpu: kvm_vcpu,
+  w: kvm_pagewalk,
+  pte_access: number,
+  pte_pkey: number,
+  access: number,
+  caller?: string,
+): number {
+  const by = 'permission_fault';
+  const { registers } = vcpu;
+  kvm_mmu_refresh_passthrough_bits(vcpu, w);
+  const not_smap = registers.rflagsAc !== 0 && access < PFERR_IMPLICIT_ACCESS;
+  // Conversion to 32 bits drops the implicit flag.
+  const pfec = access | 0;
+  const index = (pfec + (not_smap ? PFEC.RSVD : 0)) >> 1;
+  noteMember(w, by, 'permissions');
+  if (caller !== undefined) noteMember(w, caller, 'permissions');
+  let fault = (w.fmt.permissions[index]! >> pte_access) & 1;
+  let errcode: number = PFEC.P;
+  noteMember(w, by, 'pkru_mask');
+  if (caller !== undefined) noteMember(w, caller, 'pkru_mask');
+  if (w.fmt.pkru_mask) {
+    const pkru_bits = (registers.pkru >>> (pte_pkey * 2)) & 3;
+    const offset = (pfec & ~PFEC.P) + (pte_access & ACC_USER_MASK ? PFEC.RSVD : 0);
+    if (pkru_bits & (w.fmt.pkru_mask >>> offset)) {
+      errcode |= PFEC.PK;
+      fault = 1;
+    }
+  }
+  return fault ? errcode : 0;
+}
+
+/** VMX_EPT_USER_EXECUTABLE_MASK: execute right for the guest's user code. SDM vol. 3C 29.3.2. */
+const VMX_EPT_USER_EXECUTABLE_MASK = 1 << 10;
+const VMX_EPT_EXECUTABLE_MASK = 1 << 2;
+
+/**
+ * v7.3.4 spte.h __is_bad_mt_xwr: whether the low half of an entry has a memory type or rights that EPT forbids. Either
+ * right to execute counts as X. Other formats forbid nothing here.
+ */
+function __is_bad_mt_xwr(fmt: kvm_page_format, lo: number): boolean {
+  const bits = lo & VMX_EPT_USER_EXECUTABLE_MASK ? lo | VMX_EPT_EXECUTABLE_MASK : lo;
+  return ((fmt.bad_mt_xwr[(bits >> 5) & 1]! >>> (bits & 31)) & 1) !== 0;
+}
+
+/** v7.3.4 spte.h __is_rsvd_bits_set: whether an entry of a level (halves) sets a reserved bit. */
+export function __is_rsvd_bits_set(fmt: kvm_page_format, lo: number, hi: number, level: number): boolean {
+  const at = (((lo >>> 7) & 1) * 5 + level - 1) * 2;
+  const { rsvd_bits_mask } = fmt;
+  return (lo & rsvd_bits_mask[at]!) !== 0 || (hi & rsvd_bits_mask[at + 1]!) !== 0 || __is_bad_mt_xwr(fmt, lo);
+}

@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * v7.3.4 arch/x86/kvm/mmu/paging_tmpl.h: walking the guest's own tables and shadowing what the walk found. C compiles
+ * the file three times, for 64-bit, 32-bit and EPT entries; here the differences are values of a `pttype`.
+ *
+ * Left out: read-only memslots (all guest memory is RAM), MMIO (a frame outside RAM is emulated, nothing is installed),
+ * async page faults, dirty logging, PML for L2, the note whether the guest writes its own table (it only
+ * steers retries after a failed emulation), and the exit qualification that KVM makes up for an L1 that uses EPT.
+ */
+import { noteMember } from '../../src/role/reads.ts';
+import { PFEC } from '../../src/sim/paging-bits.ts';
+import { NO_PAGE } from '../../src/sim/shadow-pages.ts';
+import { __is_rsvd_bits_set, mmu_is_nested, permission_fault } from './calc.ts';
+import {
+  __direct_pte_prefetch,
+  gva_to_gpa,
+  handle_abnormal_pfn,
+  is_page_fault_stale,
+  kvm_inject_emulated_page_fault,
+  kvm_mmu_hugepage_adjust,
+  type kvm_page_fault,
+  mmu_set_spte,
+  PTE_PREFETCH_NUM,
+  page_fault_handle_page_track,
+  RET_PF_EMULATE,
+  RET_PF_RETRY,
+  RET_PF_SPURIOUS,
+  RET_PF_WRITE_PROTECTED,
+  shadow_page_table_clear_flood,
+  shadow_walk,
+} from './mmu_fault.ts';
+import {
+  __clear_sp_write_flooding_count,
+  kvm_mmu_get_child_sp,
+  link_shadow_page,
+  make_mmu_pages_available,
+  mmu_sync_children,
+  validate_direct_spte,
+} from './mmu_pages.ts';
+import { drop_spte, kvm_mmu_page_set_access, kvm_vcpu_memslots, mmu_spte_update } from './mmu_rmap.ts';
+import { get_guest_pgd, kvm_mmu_is_dummy_root } from './mmu_roots.ts';
+import { cpu_role, has_pferr_fetch, is_cr0_wp, is_cr4_pse, is_cr4_smep, page_role, root_role } from './role.ts';
+import {
+  ACC_EXEC_MASK,
+  ACC_READ_MASK,
+  ACC_USER_EXEC_MASK,
+  ACC_USER_MASK,
+  ACC_WRITE_MASK,
+  base_gfn_of,
+  is_shadow_present_pte,
+  KVM_PAGES_PER_HPAGE,
+  make_spte,
+  PG_LEVEL_4K,
+  PT_PAGE_SIZE_MASK,
+  PT_PRESENT_MASK,
+  PT32E_ROOT_LEVEL,
+  spte_index,
+  spte_lo,
+  spte_masks_of,
+  spte_to_pfn,
+  sptep_of,
+  sptep_to_sp,
+} from './spte.ts';
+import { type guest_walker, INVALID_PAGE, KVM_REQ, type kvm_mmu, type kvm_pagewalk, type kvm_vcpu } from './types.ts';
+
+import { kvm_make_request, kvm_pdptr_read } from './x86.ts';
+
+const PFERR_WRITE_MASK = PFEC.W;
+const PFERR_USER_MASK = PFEC.U;
+const PFERR_FETCH_MASK = PFEC.ID;
+const PFERR_RSVD_MASK = PFEC.RSVD;
+const PFERR_PRESENT_MASK = PFEC.P;
+
+/**
+ * Execute rights of an EPT entry: of the guest's kernel (all of it without mode-based control), and of its user code.
+ */
+const VMX_EPT_EXECUTABLE_MASK = 1 << 2;
+const VMX_EPT_USER_EXECUTABLE_MASK = 1 << 10;
+
+/** UNMAPPED_GVA */
+export const UNMAPPED_GVA = -1;
+
+/** What PTTYPE stands for. */
+export interface pttype {
+  readonly name: '64' | '32' | 'ept';
+  /** Bytes of an entry. */
+  readonly bytes: 4 | 8;
+  readonly present: number;
+  readonly accessed: number;
+  readonly dirty: number;
+}
+
+export const pttype64: pttype = { name: '64', bytes: 8, present: 1, accessed: 1 << 5, dirty: 1 << 6 };
+export const pttype32: pttype = { name: '32', bytes: 4, present: 1, accessed: 1 << 5, dirty: 1 << 6 };
+export const pttype_ept: pttype = { name: 'ept', bytes: 8, present: 7, accessed: 1 << 8, dirty: 1 << 9 };
+
+/** PT_HAVE_ACCESSED_DIRTY */
+const have_accessed_dirty = (pt: pttype, w: kvm_pagewalk, by: string): boolean =>
+  pt.name !== 'ept' || cpu_role.base.ad_disabled(w, by) === 0;
+
+/** PT_INDEX of an address. `| 0` keeps the low 32 bits of any address that a double holds exactly. */
+function pt_index(pt: pttype, addr: number, level: number): number {
+  if (pt.bytes === 4) return level === 1 ? (addr >>> 12) & 0x3ff : addr >>> 22;
+  return Math.floor(addr / 2 ** (3 + 9 * level)) & 0x1ff;
+}
+
+/** FNAME(gpte_to_gfn_lvl): the first frame of the page of `level` that an entry maps, or of the table it points to. */
+function gpte_to_gfn_lvl(pt: pttype, lo: number, hi: number, level: number): number {
+  if (pt.bytes === 4) return (lo >>> 12) & -(2 ** (10 * (level - 1)));
+  return base_gfn_of(spte_to_pfn(lo, hi), level);
+}
+
+/** pse36_gfn_delta: bits 16:13 of a 4 MiB entry are address bits 35:32. */
+const pse36_gfn_delta = (lo: number): number => ((lo >>> 13) & 0xf) * 2 ** 20;
+
+/**
+ * FNAME(protect_clean_gpte): no write right before the guest's entry is dirty, or KVM would never learn of the write.
+ */
+function protect_clean_gpte(pt: pttype, w: kvm_pagewalk, access: number, lo: number): number {
+  return have_accessed_dirty(pt, w, 'protect_clean_gpte') && !(lo & pt.dirty) ? access & ~ACC_WRITE_MASK : access;
+}
+
+/**
+ * FNAME(is_present_gpte): any right makes an EPT entry present, that of user code to execute only where L1's EPT has it
+ * (root_role.cr4_smep).
+ */
+function is_present_gpte(pt: pttype, mmu: kvm_mmu, lo: number, by: string): boolean {
+  if ((lo & pt.present) !== 0) return true;
+  return pt.name === 'ept' && (lo & VMX_EPT_USER_EXECUTABLE_MASK) !== 0 && root_role.cr4_smep(mmu, by) !== 0;
+}
+
+/**
+ * FNAME(gpte_access): the rights in an entry, or in the AND of several with `nx` the OR of their NX bits. What is
+ * present in the ordinary format may be read. Rights are taken as they stand, whether or not anything asks for them.
+ */
+function gpte_access(pt: pttype, lo: number, nx: number): number {
+  const same = lo & (ACC_READ_MASK | ACC_WRITE_MASK);
+  if (pt.name !== 'ept') return same | (lo & ACC_USER_MASK) | (nx < 0 ? 0 : ACC_EXEC_MASK);
+  const user_exec = lo & VMX_EPT_USER_EXECUTABLE_MASK ? ACC_USER_EXEC_MASK : 0;
+  return same | user_exec | (lo & VMX_EPT_EXECUTABLE_MASK ? ACC_EXEC_MASK : 0);
+}
+
+/** FNAME(is_last_gpte):270 */
+function is_last_gpte(pt: pttype, w: kvm_pagewalk, level: number, lo: number): boolean {
+  if (level === PG_LEVEL_4K) return true;
+  if (!(lo & PT_PAGE_SIZE_MASK)) return false;
+  // Without CR4.PSE bit 7 of a 32-bit PDE is ignored, not reserved.
+  return pt.bytes === 8 || is_cr4_pse(w, 'is_last_gpte');
+}
+
+/** The key of a 64-bit leaf: bits 62:59. */
+const gpte_pkeys = (pt: pttype, hi: number): number => (pt.name === '64' ? (hi >>> 27) & 0xf : 0);
+
+/**
+ * mmu->get_pdptr: PDPTE `index` of PAE paging, low half. The cached ones, as hardware does; but L1's nested tables on
+ * AMD (nested_svm_get_tdp_pdptr), and the guest's own under NPT (svm_cache_reg), have theirs in memory.
+ */
+export function get_pdptr(
+  vcpu: kvm_vcpu,
+  w: kvm_pagewalk,
+  index: number,
+): { readonly lo: number; readonly hi: number } {
+  const { host, memory } = vcpu.kvm.vm;
+  if (w.get_guest_pgd === 'nested_svm_get_tdp_cr3' || host.tdp === 'npt') {
+    const pgd = get_guest_pgd(vcpu, w);
+    const gpa = pgd - (pgd % 32) + index * 8;
+    const real = kvm_translate_gpa(vcpu, w, gpa);
+    if (real === UNMAPPED_GVA) return { lo: 0, hi: 0 };
+    return { lo: memory.read64lo(real), hi: memory.read64hi(real) };
+  }
+  return kvm_pdptr_read(vcpu, index);
+}
+
+/**
+ * v7.3.4 mmu.h kvm_translate_gpa: an address in L2's memory as one in L1's. Only the walker of L2's tables on
+ * nested paging needs that. -1 when L1's tables refuse; `vcpu.nested_walker.fault` says why.
+ */
+export function kvm_translate_gpa(
+  vcpu: kvm_vcpu,
+  w: kvm_pagewalk,
+  gpa: number,
+  access: number = PFERR_USER_MASK | PFERR_WRITE_MASK,
+): number {
+  if (w !== vcpu.gva_walk || !mmu_is_nested(vcpu)) return gpa;
+  return gva_to_gpa(vcpu, vcpu.ngpa_walk, gpa, access | PFERR_USER_MASK, vcpu.nested_walker);
+}
+
+/** FNAME(update_accessed_dirty_bits): stores A in every entry used, and D in the leaf for a write. */
+function update_accessed_dirty_bits(pt: pttype, walker: guest_walker, vcpu: kvm_vcpu, write_fault: number): void {
+  const { memory } = vcpu.kvm.vm;
+  for (let level = walker.max_level; level >= walker.level; level--) {
+    const pte = walker.ptes_lo[level - 1]!;
+    const marked = pte | pt.accessed | (level === walker.level && write_fault ? pt.dirty : 0);
+    if (marked === pte) continue;
+    memory.write32(walker.real_gpa[level - 1]!, marked);
+    walker.ptes_lo[level - 1] = marked;
+  }
+}
+
+/**
+ * FNAME(walk_addr_generic):302
+ * Walks the guest's tables for an access (PFERR bits W, U, F), judges it, and marks entries accessed and dirty as
+ * hardware would. True: `walker` has the frame and the rights. False: `walker.fault` is what the guest must get.
+ */
+export function walk_addr_generic(
+  pt: pttype,
+  walker: guest_walker,
+  vcpu: kvm_vcpu,
+  w: kvm_pagewalk,
+  addr: number,
+  access: number,
+): boolean {
+  const by = 'walk_addr_generic';
+  const { counters, memory } = vcpu.kvm.vm;
+  const { memslots } = kvm_vcpu_memslots(vcpu);
+  const have_ad = have_accessed_dirty(pt, w, by);
+  const write_fault = access & PFERR_WRITE_MASK;
+  counters.guest_walks++;
+  let level = cpu_role.base.level(w, by);
+  let pte_lo: number;
+  let pte_hi = 0;
+  if (pt.name === '64' && level === PT32E_ROOT_LEVEL) {
+    const pdpte = get_pdptr(vcpu, w, (addr >>> 30) & 3);
+    counters.guest_walk_elements++;
+    if (!(pdpte.lo & PT_PRESENT_MASK)) return walk_error(walker, vcpu, w, addr, access, 0);
+    pte_lo = pdpte.lo;
+    pte_hi = pdpte.hi;
+    level--;
+  } else {
+    const pgd = get_guest_pgd(vcpu, w);
+    pte_lo = pgd | 0;
+    pte_hi = Math.floor(pgd / 2 ** 32);
+  }
+  walker.max_level = level;
+  let all_lo = -1;
+  let any_nx = 0;
+  for (; ; level--) {
+    const table_gfn = gpte_to_gfn_lvl(pt, pte_lo, pte_hi, PG_LEVEL_4K);
+    const pte_gpa = table_gfn * 4096 + pt_index(pt, addr, level) * pt.bytes;
+    walker.level = level;
+    walker.table_gfn[level - 1] = table_gfn;
+    walker.pte_gpa[level - 1] = pte_gpa;
+    const real_gpa = kvm_translate_gpa(vcpu, w, pte_gpa, (have_ad ? PFERR_WRITE_MASK : 0) | PFERR_USER_MASK);
+    if (real_gpa === UNMAPPED_GVA) return nested_error(walker, vcpu);
+    if (!memslots.isVisible(Math.floor(real_gpa / 4096))) return walk_error(walker, vcpu, w, addr, access, 0);
+    walker.real_gpa[level - 1] = real_gpa;
+    pte_lo = memory.read32(real_gpa) | 0;
+    pte_hi = pt.bytes === 8 ? memory.read32(real_gpa + 4) | 0 : 0;
+    counters.guest_walk_elements++;
+    walker.pt_access[level - 1] = gpte_access(pt, all_lo, any_nx);
+    if (!is_present_gpte(pt, vcpu.mmu, pte_lo, by)) return walk_error(walker, vcpu, w, addr, access, 0);
+    noteMember(w, by, 'rsvd_bits_mask');
+    if (__is_rsvd_bits_set(w.fmt, pte_lo, pte_hi, level)) {
+      return walk_error(walker, vcpu, w, addr, access, PFERR_RSVD_MASK | PFERR_PRESENT_MASK);
+    }
+    all_lo &= pte_lo;
+    any_nx |= pte_hi;
+    walker.ptes_lo[level - 1] = pte_lo;
+    walker.ptes_hi[level - 1] = pte_hi;
+    if (is_last_gpte(pt, w, level, pte_lo)) break;
+  }
+  walker.pte_access = gpte_access(pt, all_lo, any_nx);
+  const errcode = permission_fault(vcpu, w, walker.pte_access, gpte_pkeys(pt, pte_hi), access, by);
+  if (errcode !== 0) return walk_error(walker, vcpu, w, addr, access, errcode);
+  let gfn = gpte_to_gfn_lvl(pt, pte_lo, pte_hi, level);
+  gfn += pt.bytes === 4 ? (addr >>> 12) & (level === 1 ? 0 : 0x3ff) : page_within(addr, level);
+  if (pt.bytes === 4 && level > PG_LEVEL_4K) gfn += pse36_gfn_delta(pte_lo);
+  const real_gpa = kvm_translate_gpa(vcpu, w, gfn * 4096, access);
+  if (real_gpa === UNMAPPED_GVA) return nested_error(walker, vcpu);
+  walker.gfn = Math.floor(real_gpa / 4096);
+  if (write_fault === 0) walker.pte_access = protect_clean_gpte(pt, w, walker.pte_access, pte_lo);
+  const marked = (all_lo & pt.accessed) !== 0 && (write_fault === 0 || (pte_lo & pt.dirty) !== 0);
+  if (have_ad && !marked) update_accessed_dirty_bits(pt, walker, vcpu, write_fault);
+  return true;
+}
+
+/** Number of the small page that an address hits within its page of `level`. */
+const page_within = (addr: number, level: number): number =>
+  level === PG_LEVEL_4K ? 0 : (addr >>> 12) & (KVM_PAGES_PER_HPAGE(level) - 1);
+
+/** The error exit of walk_addr_generic: completes the error code, and says whose fault it is. */
+function walk_error(
+  walker: guest_walker,
+  vcpu: kvm_vcpu,
+  w: kvm_pagewalk,
+  addr: number,
+  access: number,
+  errcode: number,
+): false {
+  const { fault } = walker;
+  let error_code = errcode | (access & (PFERR_WRITE_MASK | PFERR_USER_MASK));
+  if (access & PFERR_FETCH_MASK && has_pferr_fetch(w, 'walk_addr_generic')) error_code |= PFERR_FETCH_MASK;
+  fault.error_code = error_code;
+  fault.address = addr;
+  fault.nested_page_fault = w !== vcpu.gva_walk;
+  vcpu.kvm.vm.counters.guest_walk_errors++;
+  return false;
+}
+
+/** L1's nested tables refused an address that L2's tables gave: the fault is theirs. */
+function nested_error(walker: guest_walker, vcpu: kvm_vcpu): false {
+  Object.assign(walker.fault, vcpu.nested_walker.fault);
+  return false;
+}
+
+/** FNAME(gva_to_gpa): guest-physical address, or -1 with the reason in `walker.fault`. */
+export function paging_gva_to_gpa(
+  pt: pttype,
+  vcpu: kvm_vcpu,
+  w: kvm_pagewalk,
+  addr: number,
+  access: number,
+  walker: guest_walker,
+): number {
+  if (!walk_addr_generic(pt, walker, vcpu, w, addr, access)) return UNMAPPED_GVA;
+  return walker.gfn * 4096 + (addr & 0xfff);
+}
+
+/** FNAME(prefetch_invalid_gpte): drops the SPTE when the guest's entry may not be used ahead of time. */
+function prefetch_invalid_gpte(pt: pttype, vcpu: kvm_vcpu, sptep: number, lo: number, hi: number): boolean {
+  const { kvm, mmu } = vcpu;
+  noteMember(mmu.w, 'prefetch_invalid_gpte', 'rsvd_bits_mask');
+  const usable =
+    is_present_gpte(pt, mmu, lo, 'prefetch_invalid_gpte') &&
+    ((lo & pt.accessed) !== 0 || !have_accessed_dirty(pt, mmu.w, 'prefetch_invalid_gpte')) &&
+    !__is_rsvd_bits_set(mmu.w.fmt, lo, hi, PG_LEVEL_4K);
+  if (!usable) drop_spte(kvm, sptep);
+  return !usable;
+}
+
+/** FNAME(prefetch_gpte): maps what the guest's entry says before it is used. False when that was not possible. */
+function prefetch_gpte(pt: pttype, vcpu: kvm_vcpu, sptep: number, lo: number, hi: number): boolean {
+  if (prefetch_invalid_gpte(pt, vcpu, sptep, lo, hi)) return false;
+  const gfn = gpte_to_gfn_lvl(pt, lo, hi, PG_LEVEL_4K);
+  const access = page_role.access(vcpu.kvm, sptep_to_sp(sptep), 'prefetch_gpte') & gpte_access(pt, lo, hi);
+  if (!kvm_vcpu_memslots(vcpu).memslots.isVisible(gfn)) return false;
+  mmu_set_spte(vcpu, sptep, protect_clean_gpte(pt, vcpu.mmu.w, access, lo), gfn, null);
+  return true;
+}
+
+/**
+ * FNAME(gpte_changed): whether the entry of `level` is no longer the one walked. Reads the neighbours of a leaf as
+ * well.
+ */
+function gpte_changed(pt: pttype, vcpu: kvm_vcpu, gw: guest_walker, level: number): boolean {
+  const { memory } = vcpu.kvm.vm;
+  const gpa = gw.real_gpa[level - 1]!;
+  if (level === PG_LEVEL_4K) {
+    const base = gpa - (gpa % (PTE_PREFETCH_NUM * pt.bytes));
+    for (let i = 0; i < PTE_PREFETCH_NUM; i++) {
+      gw.prefetch_lo[i] = memory.read32(base + i * pt.bytes);
+      gw.prefetch_hi[i] = pt.bytes === 8 ? memory.read32(base + i * 8 + 4) : 0;
+    }
+  }
+  if ((memory.read32(gpa) | 0) !== gw.ptes_lo[level - 1]) return true;
+  return pt.bytes === 8 && (memory.read32(gpa + 4) | 0) !== gw.ptes_hi[level - 1];
+}
+
+/** FNAME(pte_prefetch): the seven neighbours in an aligned run of eight, up to the first that cannot be mapped. */
+function pte_prefetch(pt: pttype, vcpu: kvm_vcpu, gw: guest_walker, sptep: number): void {
+  const { kvm } = vcpu;
+  const sp = sptep_to_sp(sptep);
+  if (page_role.level(kvm, sp, 'pte_prefetch') > PG_LEVEL_4K) return;
+  if (page_role.direct(kvm, sp, 'pte_prefetch') !== 0) {
+    __direct_pte_prefetch(vcpu, sptep);
+    return;
+  }
+  const start = sptep - (spte_index(sptep) % PTE_PREFETCH_NUM);
+  for (let i = 0; i < PTE_PREFETCH_NUM; i++) {
+    const at = start + i;
+    if (at === sptep || is_shadow_present_pte(spte_lo(kvm, at))) continue;
+    if (!prefetch_gpte(pt, vcpu, at, gw.prefetch_lo[i]!, gw.prefetch_hi[i]!)) break;
+  }
+}
+
+/**
+ * FNAME(fetch):618
+ * Builds the shadow of what the walk found: pages for the guest's tables, pages of its own below a guest's large page
+ * that cannot be mapped large, and the leaf.
+ */
+function fetch(pt: pttype, vcpu: kvm_vcpu, fault: kvm_page_fault, gw: guest_walker): number {
+  const { kvm, mmu } = vcpu;
+  const { pages } = kvm.vm;
+  const direct_access = gw.pte_access;
+  let top_level = cpu_role.base.level(mmu.w, 'fetch');
+  if (top_level === PT32E_ROOT_LEVEL) top_level = 2;
+  if (gpte_changed(pt, vcpu, gw, top_level)) return RET_PF_RETRY;
+  if (mmu.root.hpa === INVALID_PAGE) return RET_PF_RETRY;
+  const it = shadow_walk(vcpu, mmu.root.hpa, fault.addr);
+  for (; it.okay(); it.next()) {
+    __clear_sp_write_flooding_count(kvm, it.sp);
+    if (it.level === gw.level) break;
+    const table_gfn = gw.table_gfn[it.level - 2]!;
+    const sp = kvm_mmu_get_child_sp(vcpu, it.sptep, table_gfn, false, gw.pt_access[it.level - 2]!);
+    // The guest need not flush for an entry that becomes present, so the table must be current before it is used.
+    if (sp !== NO_PAGE && pages.unsyncChildren[sp]! > 0 && mmu_sync_children(vcpu, sp, false) !== 0)
+      return RET_PF_RETRY;
+    if (gpte_changed(pt, vcpu, gw, it.level - 1)) return RET_PF_RETRY;
+    if (sp !== NO_PAGE) link_shadow_page(vcpu, it.sptep, sp);
+  }
+  kvm_mmu_hugepage_adjust(vcpu, fault);
+  let base_gfn = fault.gfn;
+  for (; it.okay(); it.next()) {
+    __clear_sp_write_flooding_count(kvm, it.sp);
+    base_gfn = base_gfn_of(fault.gfn, it.level);
+    if (it.level === fault.goal_level) break;
+    validate_direct_spte(vcpu, it.sptep, direct_access);
+    const sp = kvm_mmu_get_child_sp(vcpu, it.sptep, base_gfn, true, direct_access);
+    if (sp !== NO_PAGE) link_shadow_page(vcpu, it.sptep, sp);
+  }
+  if (it.level !== fault.goal_level) throw new Error(`fetch: shadow walk ended at level ${it.level}`);
+  const ret = mmu_set_spte(vcpu, it.sptep, gw.pte_access, base_gfn, fault);
+  if (ret !== RET_PF_SPURIOUS) pte_prefetch(pt, vcpu, gw, it.sptep);
+  return ret;
+}
+
+/** FNAME(page_fault):788 */
+export function paging_page_fault(pt: pttype, vcpu: kvm_vcpu, fault: kvm_page_fault): number {
+  const { mmu, walker } = vcpu;
+  // A reserved bit was KVM's own in an SPTE: the guest's tables are judged without it.
+  const access = fault.error_code & ~PFERR_RSVD_MASK;
+  if (!walk_addr_generic(pt, walker, vcpu, mmu.w, fault.addr, access)) {
+    kvm_inject_emulated_page_fault(vcpu, walker.fault);
+    return RET_PF_RETRY;
+  }
+  fault.gfn = walker.gfn;
+  if (page_fault_handle_page_track(vcpu, fault)) {
+    shadow_page_table_clear_flood(vcpu, fault.addr);
+    return RET_PF_WRITE_PROTECTED;
+  }
+  fault.max_level = walker.level;
+  if (handle_abnormal_pfn(vcpu, fault)) return RET_PF_EMULATE;
+  const wp = is_cr0_wp(mmu.w, 'page_fault');
+  if (fault.write && !(walker.pte_access & ACC_WRITE_MASK) && !wp && !fault.user) {
+    // Hardware runs with CR0.WP set. The kernel's write is let through by a page that only the kernel may use; and
+    // where
+    // SMEP forbids the kernel to execute user pages, a user page in that guise must not become executable to it.
+    walker.pte_access = (walker.pte_access | ACC_WRITE_MASK) & ~ACC_USER_MASK;
+    if (is_cr4_smep(mmu.w, 'page_fault')) walker.pte_access &= ~ACC_EXEC_MASK;
+  }
+  if (is_page_fault_stale(vcpu)) return RET_PF_RETRY;
+  if (kvm_mmu_is_dummy_root(vcpu.kvm, mmu.root.hpa)) {
+    // The root became visible since it was loaded.
+    kvm_make_request(KVM_REQ.MMU_FREE_OBSOLETE_ROOTS, vcpu);
+    return RET_PF_RETRY;
+  }
+  const r = make_mmu_pages_available(vcpu);
+  if (r < 0) return r;
+  return fetch(pt, vcpu, fault, walker);
+}
+
+/** FNAME(get_level1_sp_gpa): where the guest entries begin that a leaf page shadows. */
+function get_level1_sp_gpa(pt: pttype, vcpu: kvm_vcpu, sp: number): number {
+  const { kvm } = vcpu;
+  const quadrant = pt.bytes === 4 ? page_role.quadrant(kvm, sp, 'get_level1_sp_gpa') : 0;
+  return kvm.vm.pages.gfn[sp]! * 4096 + quadrant * 512 * pt.bytes;
+}
+
+/**
+ * FNAME(sync_spte)
+ * Brings one SPTE of a leaf page up to what the guest's table says now. 1: TLBs must be flushed. An entry whose rights
+ * are unchanged is left alone, accessed and dirty bits and all.
+ */
+export function paging_sync_spte(pt: pttype, vcpu: kvm_vcpu, sp: number, index: number): number {
+  const { kvm, mmu } = vcpu;
+  const { memory, pages } = kvm.vm;
+  const by = 'sync_spte';
+  const sptep = sptep_of(sp, index);
+  const gpa = get_level1_sp_gpa(pt, vcpu, sp) + index * pt.bytes;
+  const lo = memory.read32(gpa) | 0;
+  const hi = pt.bytes === 8 ? memory.read32(gpa + 4) | 0 : 0;
+  if (prefetch_invalid_gpte(pt, vcpu, sptep, lo, hi)) return 1;
+  const old_lo = pages.entryLow(sp, index);
+  const gfn = gpte_to_gfn_lvl(pt, lo, hi, PG_LEVEL_4K);
+  const access = page_role.access(kvm, sp, by);
+  const pte_access = protect_clean_gpte(pt, mmu.w, access & gpte_access(pt, lo, hi), lo);
+  // Where no bit of the format says "present", an entry without rights would not be present at all.
+  const no_rights = pte_access === 0 && spte_masks_of(kvm.vm.host).shadow_present_mask === 0;
+  if (no_rights || gfn !== spte_to_pfn(old_lo, pages.entryHigh(sp, index))) {
+    drop_spte(kvm, sptep);
+    return 1;
+  }
+  if (kvm.shadowed_access.get(sptep) === pte_access) return 0;
+  kvm_mmu_page_set_access(kvm, sptep, pte_access);
+  make_spte(vcpu, sp, pte_access, gfn, { old_lo, prefetch: true, synchronizing: true });
+  return mmu_spte_update(kvm, sptep, vcpu.new_spte.lo, vcpu.new_spte.hi) ? 1 : 0;
+}

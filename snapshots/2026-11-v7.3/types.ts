@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import type { RoleReads } from '../../src/role/reads.ts';
+import type { Cpu } from '../../src/sim/cpu.ts';
+import type { EventLog } from '../../src/sim/log.ts';
+import { Registers } from '../../src/sim/registers.ts';
+import type { Vm } from '../../src/sim/vm.ts';
+
+/** No root: `INVALID_PAGE`, all ones in C. A valid `hpa` here is the host frame of the root table. */
+export const INVALID_PAGE = -1;
+/** "No pgd": all ones in C. */
+export const INVALID_PGD = -1;
+
+/** v7.3.4 arch/x86/include/asm/kvm_host.h union kvm_cpu_role: base in the low half, ext in the high half. */
+export interface kvm_cpu_role {
+  base: number;
+  ext: number;
+}
+
+/** `pgd` keeps its PCID bits; direct MMUs store 0. `hpa` is a host frame, or INVALID_PAGE. */
+export interface kvm_mmu_root_info {
+  pgd: number;
+  hpa: number;
+}
+
+/**
+ * v7.3.4 kvm_host.h struct kvm_page_format: what entries of a format may contain and what they allow, of the guest's
+ * tables or of KVM's own. `rsvd_bits_mask[bit7][level - 1]` as u32 pairs: low half at `(bit7 * 5 + level - 1) * 2`,
+ * high half after it. `bad_mt_xwr` is a 64-bit set indexed by entry bits 5:0. `permissions`: word i for page-fault code
+ * bits 4:1 equal i, bit a of it for access rights a.
+ */
+export class kvm_page_format {
+  readonly rsvd_bits_mask = new Uint32Array(20);
+  readonly bad_mt_xwr = new Uint32Array(2);
+  pkru_mask = 0;
+  readonly permissions = new Uint16Array(16);
+}
+
+export type page_fault_handler =
+  | 'none'
+  | 'nonpaging_page_fault'
+  | 'paging64_page_fault'
+  | 'paging32_page_fault'
+  | 'ept_page_fault'
+  | 'kvm_tdp_page_fault';
+export type gva_to_gpa_handler =
+  | 'none'
+  | 'nonpaging_gva_to_gpa'
+  | 'paging64_gva_to_gpa'
+  | 'paging32_gva_to_gpa'
+  | 'ept_gva_to_gpa';
+/** none: a direct MMU, which has nothing to sync. */
+export type sync_spte_handler = 'none' | 'paging64_sync_spte' | 'paging32_sync_spte' | 'ept_sync_spte';
+
+/**
+ * v7.3.4 kvm_host.h struct kvm_pagewalk (ac889bdd23df): how tables of the guest are walked and judged. gva_walk walks
+ * the tables behind CR3, of L1 or of L2, whoever runs; ngpa_walk those with which L1 translates for L2. Handlers are
+ * kept by name.
+ */
+export class kvm_pagewalk {
+  readonly name: 'gva_walk' | 'ngpa_walk';
+  readonly reads: RoleReads | null;
+  readonly cpu_role: kvm_cpu_role = { base: 0, ext: 0 };
+  gva_to_gpa: gva_to_gpa_handler = 'none';
+  /** Which register the guest's table pointer is: CR3, or L1's EPTP or nested CR3. */
+  get_guest_pgd: 'get_guest_cr3' | 'nested_ept_get_eptp' | 'nested_svm_get_tdp_cr3' = 'get_guest_cr3';
+  readonly fmt = new kvm_page_format();
+
+  constructor(name: kvm_pagewalk['name'], reads: RoleReads | null) {
+    this.name = name;
+    this.reads = reads;
+  }
+}
+
+/**
+ * v7.3.4 kvm_host.h struct kvm_mmu: tables that KVM builds. Handlers are kept by name; the functions are in
+ * mmu_fault.ts.
+ */
+export class kvm_mmu {
+  readonly name: 'root_mmu' | 'guest_mmu';
+  readonly reads: RoleReads | null;
+  /** The walker of the guest's tables that these shadow. */
+  readonly w: kvm_pagewalk;
+  /** kvm_mmu_page_role: u32, no extended half. */
+  root_role = 0;
+  root: kvm_mmu_root_info = { pgd: 0, hpa: INVALID_PAGE };
+  prev_roots: kvm_mmu_root_info[] = [0, 1, 2].map(() => ({ pgd: INVALID_PGD, hpa: INVALID_PAGE }));
+  page_fault: page_fault_handler = 'none';
+  sync_spte: sync_spte_handler = 'none';
+  /** Of KVM's own entries: bits that must be zero, and what accesses they allow. */
+  readonly fmt = new kvm_page_format();
+  /** Tables without a header, as ids of the page store, 0 while not allocated. */
+  pae_root = 0;
+  pml4_root = 0;
+  pml5_root = 0;
+
+  constructor(name: kvm_mmu['name'], w: kvm_pagewalk) {
+    this.name = name;
+    this.w = w;
+    this.reads = w.reads;
+  }
+}
+
+/** What this port keeps of struct kvm. */
+export class kvm {
+  readonly vm: Vm;
+  readonly log: EventLog;
+  readonly vcpus: kvm_vcpu[] = [];
+  /** 0 or 1, toggled when every page becomes obsolete. */
+  mmu_valid_gen = 0;
+  indirect_shadow_pages = 0;
+  /** sp->shadowed_translation, the access half: rights that the guest's tables gave each SPTE, by sptep. */
+  readonly shadowed_access = new Map<number, number>();
+  /** kvm_mmu_get_dummy_root: id of a page of zeros, 0 before its first use. */
+  dummy_root = 0;
+  /** Roots of the TDP MMU, newest first, as page ids; reference counts are the pages' root counts. */
+  readonly tdp_mmu_roots: number[] = [];
+  /** Invalid roots that were emptied already: the mark tdp_mmu_scheduled_root_to_zap, the other way round. */
+  readonly tdp_mmu_zapped_roots = new Set<number>();
+
+  constructor(vm: Vm) {
+    this.vm = vm;
+    this.log = vm.log;
+  }
+}
+
+/** Requests of this era that concern the MMU, as bits of `kvm_vcpu.requests`. */
+export const KVM_REQ = {
+  MMU_FREE_OBSOLETE_ROOTS: 1 << 0,
+  MMU_SYNC: 1 << 1,
+  LOAD_MMU_PGD: 1 << 2,
+  TLB_FLUSH: 1 << 3,
+  TLB_FLUSH_CURRENT: 1 << 4,
+  TLB_FLUSH_GUEST: 1 << 5,
+  TRIPLE_FAULT: 1 << 6,
+} as const;
+
+/** v7.3.4 arch/x86/kvm/kvm_emulate.h struct x86_exception: a page fault to hand to the guest. */
+export interface x86_exception {
+  error_code: number;
+  address: number;
+  /** The fault is one of L1's nested tables: it becomes a nested page fault or EPT violation of L1, not a #PF. */
+  nested_page_fault: boolean;
+}
+
+/**
+ * v7.3.4 arch/x86/kvm/mmu/paging_tmpl.h struct guest_walker: what a walk of the guest's tables found. Entries and
+ * tables stand at `level - 1`. Kept with the vCPU and refilled by every walk, so that a page fault allocates nothing.
+ */
+export class guest_walker {
+  level = 0;
+  max_level = 0;
+  readonly table_gfn = new Float64Array(5);
+  readonly ptes_lo = new Int32Array(5);
+  readonly ptes_hi = new Int32Array(5);
+  readonly prefetch_lo = new Int32Array(8);
+  readonly prefetch_hi = new Int32Array(8);
+  readonly pte_gpa = new Float64Array(5);
+  /** Where the entry is in L1's memory: equal to `pte_gpa` unless L2 runs on nested tables. */
+  readonly real_gpa = new Float64Array(5);
+  readonly pt_access = new Uint8Array(5);
+  pte_access = 0;
+  gfn = 0;
+  readonly fault: x86_exception = { error_code: 0, address: 0, nested_page_fault: false };
+}
+
+/** What the vendor modules keep for L2 and SMM: vmcs12 or vmcb12 as far as it matters, and the SMRAM save area. */
+export class nested_state {
+  /** L1's registers while L2 runs: the host state of vmcs12, or vmcb01. */
+  readonly l1 = new Registers();
+  /** L2's registers since its last exit: the guest state of vmcs12, or vmcb12. */
+  readonly l2 = new Registers();
+  /** L1 gives L2 nested paging: EPT or NPT. */
+  uses_tdp = false;
+  /** VPID of vmcs12, or ASID of vmcb12, 0 for none; and the one of the last VM entry (vmx->nested.last_vpid). */
+  vpid = 0;
+  last_vpid = 0;
+  /** KVM has a VPID of its own for L2 (vmx->nested.vpid02). */
+  has_vpid02 = true;
+  /** The SMRAM save area, and whether the SMI came while L2 ran. */
+  readonly smram = new Registers();
+  smi_in_guest_mode = false;
+}
+
+/** What this port keeps of struct kvm_vcpu. */
+export class kvm_vcpu {
+  readonly kvm: kvm;
+  readonly log: EventLog;
+  /** Registers in force, L2's while in guest mode. */
+  readonly registers: Registers;
+  readonly cpu: Cpu;
+  readonly root_mmu: kvm_mmu;
+  readonly guest_mmu: kvm_mmu;
+  /** The MMU the vCPU translates with: root_mmu or guest_mmu. */
+  mmu: kvm_mmu;
+  readonly gva_walk: kvm_pagewalk;
+  readonly ngpa_walk: kvm_pagewalk;
+  /** PDPTEs as KVM cached them, u32 pairs: one set a vCPU (v7.2), L2's while L2 runs. */
+  readonly pdptrs = new Int32Array(8);
+  requests = 0;
+  is_smm = false;
+  is_guest_mode = false;
+  /** Valid bits of guest-physical addresses end below this (CPUID MAXPHYADDR). */
+  maxphyaddr: number;
+  /** L1's nested table pointer (EPTP or nested CR3) while L2 runs on it. */
+  nested_pgd = 0;
+  readonly nested = new nested_state();
+  /** Function and register bits that decided last on this vCPU's roots, for the log. */
+  reason: { readonly by: string; readonly bits: string } = { by: '', bits: '' };
+  /** Who asked for the roots to be dropped at the next entry; null: a page used as root was zapped. */
+  drop_reason: { readonly by: string; readonly bits: string } | null = null;
+  /** kvm_mmu_new_pgd ran since the last guest entry, and no kvm_mmu_load has followed yet. */
+  new_pgd_pending = false;
+  /** The walker of the guest's tables, and that of L1's nested tables, which the first may need for every table. */
+  readonly walker = new guest_walker();
+  readonly nested_walker = new guest_walker();
+  /** The last page fault that KVM injected (inject_page_fault), and whether it was in this exit. */
+  exception_pending = false;
+  readonly injected: x86_exception = { error_code: 0, address: 0, nested_page_fault: false };
+  /** The SPTE that make_spte built last: the u64 it returns through a pointer in C. */
+  readonly new_spte = { lo: 0, hi: 0 };
+
+  constructor(kvm: kvm, registers: Registers, cpu: Cpu) {
+    const { vm } = kvm;
+    this.kvm = kvm;
+    this.log = vm.log;
+    this.registers = registers;
+    this.cpu = cpu;
+    this.gva_walk = new kvm_pagewalk('gva_walk', vm.reads);
+    this.ngpa_walk = new kvm_pagewalk('ngpa_walk', vm.reads);
+    this.root_mmu = new kvm_mmu('root_mmu', this.gva_walk);
+    this.guest_mmu = new kvm_mmu('guest_mmu', this.ngpa_walk);
+    this.mmu = this.root_mmu;
+    this.maxphyaddr = vm.host.cpuid.maxPhyAddr;
+  }
+}

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/** Vector sections about roles and what follows from them. Reads columns, calls the port, writes columns. */
+import type { VectorRow, VectorSurface, VectorValue } from '../../src/era.ts';
+import { hex32, nonZero } from '../../src/role/layout.ts';
+import { inertCpu } from '../../src/sim/cpu.ts';
+import type { Host, U64 } from '../../src/sim/host.ts';
+import { PhysicalMemory } from '../../src/sim/memory.ts';
+import { CR0, CR4, EFER, Registers } from '../../src/sim/registers.ts';
+import { Vm } from '../../src/sim/vm.ts';
+import { kvm_init_mmu, kvm_init_shadow_ept_mmu, kvm_init_shadow_npt_mmu, permission_fault } from './calc.ts';
+import { PFERR_IMPLICIT_ACCESS, update_permission_bitmask } from './masks.ts';
+import { kvm_mmu_child_role } from './mmu_pages.ts';
+import { cpu_role, kvm_mmu_extended_role, kvm_mmu_page_role, root_role } from './role.ts';
+import { sptep_of } from './spte.ts';
+import { kvm, type kvm_cpu_role, type kvm_mmu, type kvm_page_format, type kvm_pagewalk, kvm_vcpu } from './types.ts';
+
+/** A column as a whole number in a range; throws when it is none. */
+function number(row: VectorRow, column: string, least: number, most: number): number {
+  const value = row[column];
+  if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return value;
+  throw new Error(`column ${column} is ${JSON.stringify(value)}, expected a whole number from ${least} to ${most}`);
+}
+
+const isOne = (row: VectorRow, column: string): boolean => number(row, column, 0, 1) === 1;
+
+/** A column of hex digits as a number. */
+function hex(row: VectorRow, column: string): number {
+  const value = row[column];
+  if (typeof value !== 'string' || !/^[0-9a-f]{1,8}$/.test(value)) {
+    throw new Error(`column ${column} is ${JSON.stringify(value)}, expected hex digits`);
+  }
+  return Number.parseInt(value, 16);
+}
+
+/** A column of up to 16 hex digits as halves. */
+function halves(row: VectorRow, column: string): U64 {
+  const value = row[column];
+  if (typeof value !== 'string' || !/^[0-9a-f]{1,16}$/.test(value)) {
+    throw new Error(`column ${column} is ${JSON.stringify(value)}, expected hex digits`);
+  }
+  const digits = value.padStart(16, '0');
+  return { lo: Number.parseInt(digits.slice(8), 16), hi: Number.parseInt(digits.slice(0, 8), 16) };
+}
+
+/** Host and guest CPUID of a row. */
+function host_of(row: VectorRow): Host {
+  const { host } = row;
+  if (typeof host !== 'object' || host === null || Array.isArray(host)) {
+    throw new Error(`column host is ${JSON.stringify(host)}, expected an object`);
+  }
+  // VectorValue leaves an object of named values here.
+  const columns = host as VectorRow;
+  const { tdp } = columns;
+  if (tdp !== 'none' && tdp !== 'npt' && tdp !== 'ept') {
+    throw new Error(`column host.tdp is ${JSON.stringify(tdp)}, expected none, npt or ept`);
+  }
+  return {
+    vendor: tdp === 'npt' ? 'svm' : 'vmx',
+    tdp,
+    tdpMmu: tdp !== 'none',
+    forcedTdpLevel: number(columns, 'tdp_root_level', 0, 5),
+    maxTdpLevel: number(columns, 'max_tdp_level', 0, 5),
+    adBits: isOne(columns, 'ad_bits'),
+    tdpSmep: isOne(columns, 'tdp_smep'),
+    physBits: number(columns, 'host_phys_bits', 32, 52),
+    maxHugePageLevel: number(columns, 'max_huge_level', 1, 3),
+    gbPages: isOne(columns, 'host_gbpages'),
+    encryptionMask: halves(columns, 'me_mask'),
+    encryptionValue: halves(columns, 'me_value'),
+    flushOnReuse: false,
+    cpuid: {
+      maxPhyAddr: number(row, 'maxphyaddr', 32, 52),
+      gbPages: isOne(row, 'guest_gbpages'),
+      amd: isOne(row, 'guest_amd'),
+      pcid: true,
+      invpcid: true,
+      smep: true,
+      smap: true,
+      pku: true,
+      la57: true,
+    },
+  };
+}
+
+/** Control registers of a row. */
+function registers_of(row: VectorRow): Registers {
+  const bits = (columns: readonly (readonly [string, number])[]): number =>
+    columns.reduce((word, [column, bit]) => (isOne(row, column) ? word | bit : word), 0) >>> 0;
+  const registers = new Registers();
+  registers.cr0 = bits([
+    ['cr0_pg', CR0.PG],
+    ['cr0_wp', CR0.WP],
+  ]);
+  registers.cr4 = bits([
+    ['cr4_pse', CR4.PSE],
+    ['cr4_pae', CR4.PAE],
+    ['cr4_smep', CR4.SMEP],
+    ['cr4_smap', CR4.SMAP],
+    ['cr4_pke', CR4.PKE],
+    ['cr4_la57', CR4.LA57],
+  ]);
+  registers.efer = bits([
+    ['efer_lma', EFER.LMA],
+    ['efer_nx', EFER.NXE],
+  ]);
+  return registers;
+}
+
+/** Left in members that an initialisation may skip. No value that the port computes looks like these. */
+const poison = { permissions: 0xa5a5, pkru_mask: -1, half: 0x5a5a5a5a } as const;
+
+function poison_fmt(fmt: kvm_page_format): void {
+  fmt.permissions.fill(poison.permissions);
+  fmt.pkru_mask = poison.pkru_mask;
+  fmt.rsvd_bits_mask.fill(poison.half);
+  fmt.bad_mt_xwr.fill(poison.half);
+}
+
+/** A reserved-bit set in the order m0_l1 … m0_l5, m1_l1 … m1_l5, bad_mt_xwr; null for what was not written. */
+function rsvd_set({ rsvd_bits_mask, bad_mt_xwr }: kvm_page_format): VectorValue {
+  const text = (lo: number, hi: number): string | null =>
+    lo === poison.half ? null : hi === 0 ? lo.toString(16) : hi.toString(16) + hex32(lo);
+  const set: (string | null)[] = [];
+  for (let at = 0; at < 20; at += 2) set.push(text(rsvd_bits_mask[at]!, rsvd_bits_mask[at + 1]!));
+  set.push(text(bad_mt_xwr[0]!, bad_mt_xwr[1]!));
+  return set.every((value) => value === null) ? null : set;
+}
+
+/** 16-bit words, four hex digits each; null when they were not written. */
+const words_hex = (words: Uint16Array): string | null =>
+  words.every((word) => word === poison.permissions)
+    ? null
+    : [...words].map((word) => word.toString(16).padStart(4, '0')).join('');
+
+const role_hex = ({ base, ext }: kvm_cpu_role): string => hex32(ext) + hex32(base);
+
+const role_bits = ({ base, ext }: kvm_cpu_role): VectorRow => ({
+  ...nonZero(kvm_mmu_page_role, base),
+  ...nonZero(kvm_mmu_extended_role, ext, 'ext.'),
+});
+
+/** A vCPU with the registers and state of a row, and the walker and MMU that its kind initialises, poisoned. */
+function vcpu_of(row: VectorRow): { vcpu: kvm_vcpu; w: kvm_pagewalk; mmu: kvm_mmu } {
+  const memory = new PhysicalMemory();
+  const vm = new Vm({ host: host_of(row), memory, guestFrames: 0, pageLimit: 0, reads: null });
+  const vcpu = new kvm_vcpu(new kvm(vm), registers_of(row), inertCpu);
+  vcpu.is_smm = isOne(row, 'smm');
+  vcpu.is_guest_mode = isOne(row, 'guest_mode');
+  const nested = row.kind === 'nested_walk' || row.kind === 'shadow_npt' || row.kind === 'shadow_ept';
+  const mmu = nested ? vcpu.guest_mmu : vcpu.root_mmu;
+  vcpu.mmu = mmu;
+  // While L2 runs on nested paging, the walker of its own tables is not that of guest_mmu.
+  const w = row.kind === 'nested_walk' ? vcpu.gva_walk : mmu.w;
+  poison_fmt(w.fmt);
+  poison_fmt(mmu.fmt);
+  return { vcpu, w, mmu };
+}
+
+const kinds = ['root_tdp', 'root_shadow', 'nested_walk', 'shadow_npt', 'shadow_ept'] as const;
+
+function initialise(vcpu: kvm_vcpu, row: VectorRow): void {
+  const { cr4, efer } = vcpu.registers;
+  const shadow_paging = vcpu.kvm.vm.host.tdp === 'none';
+  if (shadow_paging !== (row.kind === 'root_shadow')) {
+    throw new Error(`column kind is ${JSON.stringify(row.kind)}, which a host with tdp ${vcpu.kvm.vm.host.tdp} lacks`);
+  }
+  switch (row.kind) {
+    case 'root_tdp':
+    case 'root_shadow':
+    case 'nested_walk':
+      kvm_init_mmu(vcpu);
+      return;
+    case 'shadow_npt':
+      kvm_init_shadow_npt_mmu(vcpu, cr4, efer, 0, isOne(row, 'l1_mbec_or_gmet'));
+      return;
+    case 'shadow_ept': {
+      const eptp = (number(row, 'eptp_level', 4, 5) - 1) << 3;
+      const execonly = isOne(row, 'ept_execonly');
+      const huge_page_level = number(row, 'ept_huge_level', 1, 3);
+      const mbec = isOne(row, 'l1_mbec_or_gmet');
+      kvm_init_shadow_ept_mmu(vcpu, execonly, huge_page_level, isOne(row, 'ept_ad'), eptp, mbec);
+      return;
+    }
+    default:
+      throw new Error(`column kind is ${JSON.stringify(row.kind)}, expected one of ${kinds.join(', ')}`);
+  }
+}
+
+/** Section `roles`: a fresh MMU, initialised once. */
+function roles(row: VectorRow): VectorRow {
+  const { vcpu, w, mmu } = vcpu_of(row);
+  initialise(vcpu, row);
+  const impossible = isOne(row, 'efer_lma') && !(isOne(row, 'cr0_pg') && isOne(row, 'cr4_pae'));
+  return {
+    arch_valid: impossible ? 0 : 1,
+    cpu_role: role_hex(w.cpu_role),
+    root_role: hex32(mmu.root_role),
+    root_ext: null,
+    root_level: cpu_role.base.level(w, ''),
+    shadow_root_level: root_role.level(mmu, ''),
+    direct: root_role.direct(mmu, ''),
+    ept_ad_field: null,
+    page_fault: mmu.page_fault,
+    gva_to_gpa: w.gva_to_gpa,
+    sync_page: mmu.sync_spte,
+    invlpg: 'none',
+    permissions: words_hex(w.fmt.permissions),
+    pkru_mask: w.fmt.pkru_mask === poison.pkru_mask ? null : hex32(w.fmt.pkru_mask),
+    guest_rsvd: rsvd_set(w.fmt),
+    shadow_zero: rsvd_set(mmu.fmt),
+    spte_permissions: words_hex(mmu.fmt.permissions),
+    cpu_bits: role_bits(w.cpu_role),
+    root_bits: nonZero(kvm_mmu_page_role, mmu.root_role),
+  };
+}
+
+/** Section `child-roles`: the role of the table below an entry of a page. */
+function child_roles(row: VectorRow): VectorRow {
+  const host = host_of({ host: shadow_paging_host, maxphyaddr: 46, guest_gbpages: 1, guest_amd: 0 });
+  const vm = new Vm({ host, memory: new PhysicalMemory(), guestFrames: 0, pageLimit: 1, reads: null });
+  const parent = vm.pages.create(0, hex(row, 'parent_role'));
+  const sptep = sptep_of(parent, number(row, 'spte_index', 0, 511));
+  const role = kvm_mmu_child_role(new kvm(vm), sptep, isOne(row, 'direct'), number(row, 'access', 0, 15));
+  return { role: hex32(role), bits: nonZero(kvm_mmu_page_role, role) };
+}
+
+/** Section `permission-fault`: one access judged by an MMU of these settings, in long mode. */
+function permission_faults(row: VectorRow): VectorRow {
+  const registers = registers_of({
+    ...row,
+    cr0_pg: 1,
+    cr4_pse: 0,
+    cr4_pae: 1,
+    cr4_la57: 0,
+    efer_lma: 1,
+  });
+  registers.rflagsAc = number(row, 'eflags_ac', 0, 1);
+  registers.pkru = hex(row, 'pkru');
+  const host = host_of({ host: shadow_paging_host, maxphyaddr: 46, guest_gbpages: 1, guest_amd: 0 });
+  const vm = new Vm({ host, memory: new PhysicalMemory(), guestFrames: 0, pageLimit: 0, reads: null });
+  const vcpu = new kvm_vcpu(new kvm(vm), registers, inertCpu);
+  const { gva_walk } = vcpu;
+  kvm_init_mmu(vcpu);
+  if (isOne(row, 'ept')) {
+    update_permission_bitmask(gva_walk, true, true);
+    gva_walk.fmt.pkru_mask = 0;
+  }
+  const pte_access = number(row, 'pte_access', 0, 15);
+  const access = number(row, 'access_pfec', 0, 31) + (isOne(row, 'implicit_access') ? PFERR_IMPLICIT_ACCESS : 0);
+  return { errcode: permission_fault(vcpu, gva_walk, pte_access, number(row, 'pkey', 0, 15), access) };
+}
+
+/** A host without two-dimensional paging: its root_mmu judges the guest's tables. */
+const shadow_paging_host: VectorRow = {
+  tdp: 'none',
+  tdp_root_level: 0,
+  max_tdp_level: 0,
+  ad_bits: 1,
+  tdp_smep: 0,
+  me_mask: '0',
+  me_value: '0',
+  host_phys_bits: 46,
+  max_huge_level: 3,
+  host_gbpages: 1,
+};
+
+/** The sections about roles. */
+export const rolesRows: VectorSurface['rows'] = {
+  roles,
+  'child-roles': child_roles,
+  'permission-fault': permission_faults,
+};
