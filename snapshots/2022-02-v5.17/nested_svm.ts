@@ -10,7 +10,7 @@ import { CR0 } from '../../src/sim/registers.ts';
 import { kvm_init_mmu, kvm_init_shadow_npt_mmu } from './calc.ts';
 import { kvm_mmu_new_pgd } from './mmu_roots.ts';
 import { KVM_REQ, type kvm_vcpu } from './types.ts';
-import { because, is_pae_paging, kvm_make_request, load_pdptrs } from './x86.ts';
+import { because, is_pae_paging, kvm_make_request, kvm_x86_set_efer, load_pdptrs } from './x86.ts';
 
 /**
  * v5.17 svm/nested.c:95 nested_svm_init_mmu_context. CR0 is PG and nothing else. The vCPU is not in guest mode yet, so
@@ -59,7 +59,7 @@ export function enter_svm_guest_mode(vcpu: kvm_vcpu, vmcb12: NestedEntry, from_v
   }
   nested_svm_transition_tlb_flush(vcpu);
   vcpu.is_guest_mode = true;
-  registers.efer = vmcb12.efer;
+  kvm_x86_set_efer(vcpu, vmcb12.efer);
   registers.cr0 = vmcb12.cr0;
   registers.cr4 = vmcb12.cr4;
   nested_svm_load_cr3(vcpu, vmcb12.cr3, nested.uses_tdp, from_vmrun);
@@ -71,7 +71,7 @@ export function nested_svm_vmexit(vcpu: kvm_vcpu): void {
   const { cr0, cr3, cr4, efer } = nested.l1;
   nested.l2.copy(registers);
   vcpu.is_guest_mode = false;
-  registers.efer = efer;
+  kvm_x86_set_efer(vcpu, efer);
   registers.cr0 = cr0;
   registers.cr4 = cr4;
   nested_svm_transition_tlb_flush(vcpu);

@@ -170,6 +170,7 @@ function kvm_post_set_cr0(vcpu: kvm_vcpu, old_cr0: number, cr0: number): void {
 
 /** v5.17 x86.c:884 kvm_set_cr0 */
 export function kvm_set_cr0(vcpu: kvm_vcpu, value: number): WriteResult {
+  vcpu.log.called('kvm_set_cr0');
   const { registers } = vcpu;
   const old_cr0 = registers.cr0;
   const cr0 = ((value & CR0_DEFINED) | CR0_ET) >>> 0;
@@ -222,6 +223,7 @@ function kvm_is_valid_cr4({ kvm }: kvm_vcpu, cr4: number): boolean {
 
 /** v5.17 x86.c:1083 kvm_set_cr4 */
 export function kvm_set_cr4(vcpu: kvm_vcpu, cr4: number): WriteResult {
+  vcpu.log.called('kvm_set_cr4');
   const { registers } = vcpu;
   const old_cr4 = registers.cr4;
   if (!kvm_is_valid_cr4(vcpu, cr4)) return 'gp';
@@ -265,6 +267,7 @@ function kvm_invalidate_pcid(vcpu: kvm_vcpu, pcid: number): void {
 
 /** v5.17 x86.c:1160 kvm_set_cr3. `noflush` is bit 63, which means so only while CR4.PCIDE is set. */
 export function kvm_set_cr3(vcpu: kvm_vcpu, cr3: number, noflush: boolean): WriteResult {
+  vcpu.log.called('kvm_set_cr3');
   const { registers } = vcpu;
   const pcid_enabled = (registers.cr4 & CR4.PCIDE) !== 0;
   const pcid = pcid_enabled ? cr3 & CR3_PCID : 0;
@@ -282,6 +285,12 @@ export function kvm_set_cr3(vcpu: kvm_vcpu, cr3: number, noflush: boolean): Writ
   return 'done';
 }
 
+/** Vendor set_efer: svm.c svm_set_efer, vmx.c vmx_set_efer. */
+export function kvm_x86_set_efer(vcpu: kvm_vcpu, efer: number): void {
+  vcpu.log.called(vcpu.kvm.vm.host.vendor === 'svm' ? 'svm_set_efer' : 'vmx_set_efer');
+  vcpu.registers.efer = efer;
+}
+
 /**
  * v5.17 x86.c:1620 set_efer. Only NX is looked at; d6174299365d (v5.18) adds LME, which the host may flip under
  * paging.
@@ -291,7 +300,7 @@ export function set_efer(vcpu: kvm_vcpu, value: number, host_initiated: boolean)
   const old_efer = registers.efer;
   if ((value & ~EFER_DEFINED) !== 0) return 'gp';
   if (!host_initiated && is_paging(vcpu) && ((value ^ old_efer) & EFER.LME) !== 0) return 'gp';
-  registers.efer = (value & ~EFER.LMA) | (old_efer & EFER.LMA);
+  kvm_x86_set_efer(vcpu, (value & ~EFER.LMA) | (old_efer & EFER.LMA));
   if (((registers.efer ^ old_efer) & EFER.NXE) !== 0) {
     because(vcpu, 'set_efer', 'EFER.NX');
     kvm_mmu_reset_context(vcpu);
@@ -349,7 +358,7 @@ export function __set_sregs(vcpu: kvm_vcpu, sregs: kvm_sregs): void {
     registers.cr4 !== sregs.cr4;
   because(vcpu, '__set_sregs', 'SREGS');
   registers.cr3 = sregs.cr3;
-  registers.efer = sregs.efer;
+  kvm_x86_set_efer(vcpu, sregs.efer);
   registers.cr0 = sregs.cr0;
   registers.cr4 = sregs.cr4;
   if (is_pae_paging(vcpu)) {
@@ -368,7 +377,7 @@ export function kvm_vcpu_reset(vcpu: kvm_vcpu, init_event: boolean): void {
   const cache_bits = init_event ? old_cr0 & (CR0.NW | CR0.CD) : CR0.NW | CR0.CD;
   kvm_x86_set_cr0(vcpu, CR0_ET | cache_bits);
   registers.cr4 = 0;
-  registers.efer = 0;
+  kvm_x86_set_efer(vcpu, 0);
   if ((old_cr0 & CR0.PG) !== 0) {
     because(vcpu, 'kvm_vcpu_reset', 'CR0.PG');
     kvm_mmu_reset_context(vcpu);

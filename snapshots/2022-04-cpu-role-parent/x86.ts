@@ -176,6 +176,7 @@ function kvm_post_set_cr0(vcpu: kvm_vcpu, old_cr0: number, cr0: number): void {
 
 /** b89805082adf x86.c:914 kvm_set_cr0 */
 export function kvm_set_cr0(vcpu: kvm_vcpu, value: number): WriteResult {
+  vcpu.log.called('kvm_set_cr0');
   const { registers } = vcpu;
   const old_cr0 = registers.cr0;
   const cr0 = ((value & CR0_DEFINED) | CR0_ET) >>> 0;
@@ -231,6 +232,7 @@ function kvm_is_valid_cr4({ kvm }: kvm_vcpu, cr4: number): boolean {
 
 /** b89805082adf x86.c:1144 kvm_set_cr4 */
 export function kvm_set_cr4(vcpu: kvm_vcpu, cr4: number): WriteResult {
+  vcpu.log.called('kvm_set_cr4');
   const { registers } = vcpu;
   const old_cr4 = registers.cr4;
   if (!kvm_is_valid_cr4(vcpu, cr4)) return 'gp';
@@ -274,6 +276,7 @@ function kvm_invalidate_pcid(vcpu: kvm_vcpu, pcid: number): void {
 
 /** b89805082adf x86.c:1221 kvm_set_cr3. `noflush` is bit 63, which means so only while CR4.PCIDE is set. */
 export function kvm_set_cr3(vcpu: kvm_vcpu, cr3: number, noflush: boolean): WriteResult {
+  vcpu.log.called('kvm_set_cr3');
   const { registers } = vcpu;
   const pcid_enabled = (registers.cr4 & CR4.PCIDE) !== 0;
   const pcid = pcid_enabled ? cr3 & CR3_PCID : 0;
@@ -291,13 +294,19 @@ export function kvm_set_cr3(vcpu: kvm_vcpu, cr3: number, noflush: boolean): Writ
   return 'done';
 }
 
+/** Vendor set_efer: svm.c svm_set_efer, vmx.c vmx_set_efer. */
+export function kvm_x86_set_efer(vcpu: kvm_vcpu, efer: number): void {
+  vcpu.log.called(vcpu.kvm.vm.host.vendor === 'svm' ? 'svm_set_efer' : 'vmx_set_efer');
+  vcpu.registers.efer = efer;
+}
+
 /** b89805082adf x86.c:1684 set_efer */
 export function set_efer(vcpu: kvm_vcpu, value: number, host_initiated: boolean): WriteResult {
   const { registers } = vcpu;
   const old_efer = registers.efer;
   if ((value & ~EFER_DEFINED) !== 0) return 'gp';
   if (!host_initiated && is_paging(vcpu) && ((value ^ old_efer) & EFER.LME) !== 0) return 'gp';
-  registers.efer = (value & ~EFER.LMA) | (old_efer & EFER.LMA);
+  kvm_x86_set_efer(vcpu, (value & ~EFER.LMA) | (old_efer & EFER.LMA));
   const changed = (registers.efer ^ old_efer) & KVM_MMU_EFER_ROLE_BITS;
   if (changed !== 0) {
     because(vcpu, 'set_efer', bit_names('EFER', { LME: EFER.LME, NX: EFER.NXE }, changed));
@@ -356,7 +365,7 @@ export function __set_sregs(vcpu: kvm_vcpu, sregs: kvm_sregs): void {
     registers.cr4 !== sregs.cr4;
   because(vcpu, '__set_sregs', 'SREGS');
   registers.cr3 = sregs.cr3;
-  registers.efer = sregs.efer;
+  kvm_x86_set_efer(vcpu, sregs.efer);
   registers.cr0 = sregs.cr0;
   registers.cr4 = sregs.cr4;
   if (is_pae_paging(vcpu)) {
@@ -375,7 +384,7 @@ export function kvm_vcpu_reset(vcpu: kvm_vcpu, init_event: boolean): void {
   const cache_bits = init_event ? old_cr0 & (CR0.NW | CR0.CD) : CR0.NW | CR0.CD;
   kvm_x86_set_cr0(vcpu, CR0_ET | cache_bits);
   registers.cr4 = 0;
-  registers.efer = 0;
+  kvm_x86_set_efer(vcpu, 0);
   if ((old_cr0 & CR0.PG) !== 0) {
     kvm_make_request(KVM_REQ.TLB_FLUSH_GUEST, vcpu);
     because(vcpu, 'kvm_vcpu_reset', 'CR0.PG');

@@ -10,7 +10,7 @@ import { kvm_mmu_reset_context } from './mmu_roots.ts';
 import { enter_svm_guest_mode, nested_svm_vmexit } from './nested_svm.ts';
 import { nested_vmx_enter_non_root_mode, nested_vmx_vmexit } from './nested_vmx.ts';
 import type { kvm_vcpu } from './types.ts';
-import { because, kvm_set_cr0, kvm_set_cr3, kvm_set_cr4, kvm_x86_set_cr0, set_efer } from './x86.ts';
+import { because, kvm_set_cr0, kvm_set_cr3, kvm_set_cr4, kvm_x86_set_cr0, kvm_x86_set_efer, set_efer } from './x86.ts';
 
 /** CR0.EM and CR0.TS, which SMM entry clears besides PE and PG. */
 const CR0_EM_TS = 0xc;
@@ -52,7 +52,7 @@ export function enter_smm(vcpu: kvm_vcpu): void {
   kvm_smm_changed(vcpu, true);
   kvm_x86_set_cr0(vcpu, registers.cr0 & ~(CR0.PE | CR0_EM_TS | CR0.PG));
   registers.cr4 = 0;
-  registers.efer = 0;
+  kvm_x86_set_efer(vcpu, 0);
   registers.cpl = 0;
   registers.rflagsAc = 0;
   because(vcpu, 'enter_smm', 'SMM');
