@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Era, EraVcpu, EraVm, FaultOutcome, Mode } from '../../src/era.ts';
+import { type Register, writeNatively } from '../../src/replay/register-write.ts';
 import { GuestCpu, OUTCOME } from '../../src/sim/guest-cpu.ts';
 import type { Host } from '../../src/sim/host.ts';
 import { PhysicalMemory } from '../../src/sim/memory.ts';
@@ -13,7 +14,7 @@ import { FAULT } from '../../src/sim/walk-result.ts';
 export const GUEST_FRAMES = 4096;
 
 /** A host of one kind, with everything a guest's CPU may have. */
-export function hostOf({ kind, implementation }: Mode, adBits = true): Host {
+export function hostOf({ kind, implementation }: Mode, adBits = true, gbPages = true): Host {
   const levels = kind === 'shadow' ? 0 : 4;
   return {
     vendor: kind === 'ept' ? 'vmx' : 'svm',
@@ -24,13 +25,13 @@ export function hostOf({ kind, implementation }: Mode, adBits = true): Host {
     adBits,
     physBits: 40,
     maxHugePageLevel: 3,
-    gbPages: true,
+    gbPages,
     encryptionMask: { lo: 0, hi: 0 },
     encryptionValue: { lo: 0, hi: 0 },
     flushOnReuse: false,
     cpuid: {
       maxPhyAddr: 40,
-      gbPages: true,
+      gbPages,
       amd: kind !== 'ept',
       pcid: false,
       invpcid: false,
@@ -51,6 +52,8 @@ export interface GuestOptions {
   readonly mode: Mode;
   readonly hostPageLevel: number;
   readonly pageLimit: number;
+  /** Whether the guest has 1 GiB pages; it does when nothing is said. */
+  readonly gbPages?: boolean;
 }
 
 /** One vCPU of an era on simulated hardware, and beside it a walker of the guest's own tables that knows nothing of KVM. */
@@ -63,16 +66,33 @@ export class Guest {
   readonly oracle: Walker;
   readonly #features: PagingFeatures;
 
-  constructor(era: Era, { mode, hostPageLevel, pageLimit }: GuestOptions) {
-    const host = hostOf(mode);
+  constructor(era: Era, { mode, hostPageLevel, pageLimit, gbPages = true }: GuestOptions) {
+    const host = hostOf(mode, true, gbPages);
     const { memory } = this;
     this.vm = new Vm({ host, memory, guestFrames: GUEST_FRAMES, pageLimit, hostPageLevel, reads: null });
     this.cpu = new GuestCpu(host, memory);
     this.eraVm = era.create(this.vm);
     this.vcpu = this.eraVm.createVcpu(this.cpu.registers, this.cpu);
     this.oracle = new Walker(memory);
-    const { maxPhyAddr, gbPages, amd } = host.cpuid;
+    // Under NPT the CPU reads PDPTEs with every walk, else with MOV to CR3 and the like. APM vol. 2 15.25.10.
+    this.oracle.pdptesInRegisters = host.tdp !== 'npt';
+    const { maxPhyAddr, amd } = host.cpuid;
     this.#features = { maxPhyAddr, gbPages, amd, executeOnly: false };
+  }
+
+  /** A register write of the guest: to KVM where it leaves the guest, else to hardware alone. */
+  write(register: Register, value: number): void {
+    const { vcpu, cpu } = this;
+    if (!vcpu.intercepts(register, value)) writeNatively(cpu, register, value, false);
+    else if (register === 'cr0') vcpu.writeCr0(value);
+    else if (register === 'cr3') vcpu.writeCr3(value, false);
+    else if (register === 'cr4') vcpu.writeCr4(value);
+    else vcpu.writeEfer(value);
+  }
+
+  invlpg(gva: number): void {
+    if (this.vcpu.interceptsInvalidation()) this.vcpu.invlpg(gva);
+    else this.cpu.flushAddress(gva);
   }
 
   /** What the guest's own tables say about an access now: a frame, or the error code of the #PF. Marks nothing. */
@@ -111,11 +131,14 @@ export class Guest {
 
   #emulate(gva: number, access: number, store: ((gpa: number) => number) | null, exits: FaultOutcome[]): AccessEnd {
     const { vcpu } = this;
-    if (!(access & ACCESS.WRITE)) throw new Error(`a read of ${gva.toString(16)} was to be emulated`);
-    const page = vcpu.translate(gva - (gva % 4096), 'write', (access & ACCESS.USER) !== 0);
+    const kind = access & ACCESS.WRITE ? 'write' : access & ACCESS.FETCH ? 'fetch' : 'read';
+    const page = vcpu.translate(gva - (gva % 4096), kind, (access & ACCESS.USER) !== 0);
     if (page < 0) return { errorCode: vcpu.injected.errorCode, exits };
     const gpa = page + (gva % 4096);
-    if (store) vcpu.guestWrote(gpa, store(gpa));
+    // Beyond memory is a device: every access to it is emulated.
+    const isMemory = page < GUEST_FRAMES * 4096;
+    if (isMemory && kind !== 'write') throw new Error(`a ${kind} of memory at ${gva.toString(16)} was to be emulated`);
+    if (isMemory && store) vcpu.guestWrote(gpa, store(gpa));
     return { frame: Math.floor(gpa / 4096), exits };
   }
 }

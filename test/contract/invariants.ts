@@ -3,6 +3,7 @@ import type { Era, EraVcpu } from '../../src/era.ts';
 import { get } from '../../src/role/layout.ts';
 import { ENTRIES, NO_PAGE, type ShadowPages } from '../../src/sim/shadow-pages.ts';
 import type { AddressSpace, Vm } from '../../src/sim/vm.ts';
+import { type Books, booksOf } from './leniencies.ts';
 
 /** Low bits of which a present SPTE has one: the rights, and bit 11 (spte.h SPTE_MMU_PRESENT_MASK, since v5.13). */
 const PRESENT = 0x807;
@@ -23,19 +24,20 @@ interface Page {
 /** What must hold for KVM's own bookkeeping whenever no KVM code runs. Returns what does not, in words. */
 export function brokenInvariants(era: Era, vm: Vm, vcpus: readonly EraVcpu[]): string[] {
   const broken: string[] = [];
-  const pages = [...vm.pages.live()].map((id) => pageOf(era, vm, id));
-  const leaves = checkEntries(vm, pages, broken);
-  checkReverseMaps(vm, leaves, broken);
+  const books = booksOf(era.id);
+  const pages = [...vm.pages.live()].map((id) => pageOf(era, vm, id, books));
+  const leaves = checkEntries(vm, pages, books, broken);
+  checkReverseMaps(vm, leaves, books, broken);
   checkUnsync(vm.pages, pages, broken);
   checkWriteProtection(era, vm, pages, broken);
-  checkRoots(vm.pages, pages, vcpus, broken);
+  checkRoots(vm.pages, pages, vcpus, books, broken);
   const listed = pages.filter(({ tree }) => !tree);
   for (const { id } of listed) if (!isHashed(vm.pages, id)) broken.push(`page ${id} is live and cannot be looked up`);
   if (vm.pages.used !== listed.length) broken.push(`${listed.length} pages are live, ${vm.pages.used} are counted`);
   return broken;
 }
 
-function pageOf(era: Era, vm: Vm, id: number): Page {
+function pageOf(era: Era, vm: Vm, id: number, { levelOfEntryAbove }: Books): Page {
   const role = vm.pages.role[id]!;
   const field = (name: string): number => {
     const known = era.layouts.page.byName.get(name);
@@ -43,19 +45,21 @@ function pageOf(era: Era, vm: Vm, id: number): Page {
   };
   // Direct pages were called metaphysical until v2.6.30.
   const direct = field('direct') !== 0 || field('metaphysical') !== 0;
+  const tree = vm.pages.isTreePage(id);
+  const above = levelOfEntryAbove && tree && vm.pages.rootCount[id] === 0;
   return {
     id,
-    level: field('level'),
+    level: field('level') - (above ? 1 : 0),
     indirect: !direct && field('passthrough') === 0,
     invalid: field('invalid') !== 0,
     space: vm.addressSpaces[field('smm') === 0 ? 0 : 1],
-    tree: vm.pages.isTreePage(id),
+    tree,
     readOnly: direct && !(field('access') & 2),
   };
 }
 
 /** Entries against parent links and reverse map, from the entries' side. Returns how many leaves are filed. */
-function checkEntries(vm: Vm, all: readonly Page[], broken: string[]): number {
+function checkEntries(vm: Vm, all: readonly Page[], { looseReverseMap }: Books, broken: string[]): number {
   const { pages } = vm;
   const levels = new Map(all.map(({ id, level }) => [id, level]));
   const parents = new Map<number, number>();
@@ -74,7 +78,12 @@ function checkEntries(vm: Vm, all: readonly Page[], broken: string[]): number {
           broken.push(`${at} is not among the parents of page ${child}`);
       } else if (!tree) {
         leaves++;
-        const filed = space.rmap.entries(frame, level).filter((entry) => entry === id * ENTRIES + index);
+        // At level 1 bit 7 comes and goes with what made the entry, and its filing stays.
+        const filings = looseReverseMap && level === 1 ? [1, 2] : [level];
+        const entryNumber = id * ENTRIES + index;
+        const filed = filings.flatMap((filing) =>
+          space.rmap.entries(frame, filing).filter((entry) => entry === entryNumber),
+        );
         if (filed.length !== 1) broken.push(`${at} is filed ${filed.length} times for frame ${frame}`);
         if (readOnly && low & WRITABLE) broken.push(`${at} is writable, which the page's role forbids`);
       }
@@ -88,14 +97,15 @@ function checkEntries(vm: Vm, all: readonly Page[], broken: string[]): number {
   return leaves;
 }
 
-function checkReverseMaps(vm: Vm, leaves: number, broken: string[]): void {
+function checkReverseMaps(vm: Vm, leaves: number, { looseReverseMap }: Books, broken: string[]): void {
   let filed = 0;
   for (const { rmap, memslots } of vm.addressSpaces) {
     for (let gfn = 0; gfn < memslots.frames; gfn++) filed += rmap.entries(gfn, 1).length;
     for (let gfn = 0; gfn < memslots.frames; gfn += 512) filed += rmap.entries(gfn, 2).length;
     filed += rmap.entries(0, 3).length;
   }
-  if (filed !== leaves) broken.push(`${leaves} leaves, ${filed} filed in the reverse map`);
+  if (looseReverseMap ? filed < leaves : filed !== leaves)
+    broken.push(`${leaves} leaves, ${filed} filed in the reverse map`);
 }
 
 /** An unsync page can be found from every root above it. */
@@ -137,7 +147,13 @@ function checkWriteProtection(era: Era, vm: Vm, all: readonly Page[], broken: st
 }
 
 /** Root counts against the roots that vCPUs hold. */
-function checkRoots(pages: ShadowPages, all: readonly Page[], vcpus: readonly EraVcpu[], broken: string[]): void {
+function checkRoots(
+  pages: ShadowPages,
+  all: readonly Page[],
+  vcpus: readonly EraVcpu[],
+  { holdsRoots }: Books,
+  broken: string[],
+): void {
   const held = new Map<number, number>();
   const hold = (id: number): void => void held.set(id, (held.get(id) ?? 0) + 1);
   for (const { view } of vcpus) {
@@ -154,9 +170,10 @@ function checkRoots(pages: ShadowPages, all: readonly Page[], vcpus: readonly Er
       }
     }
   }
-  for (const { id } of all) {
+  for (const { id, tree, invalid } of all) {
+    if (holdsRoots && tree && !invalid && pages.rootCount[id]! > 0) hold(id);
     if (pages.rootCount[id] !== (held.get(id) ?? 0))
-      broken.push(`page ${id} is a root of ${held.get(id) ?? 0} MMUs, counted ${pages.rootCount[id]}`);
+      broken.push(`page ${id} has ${held.get(id) ?? 0} users as a root, counted ${pages.rootCount[id]}`);
   }
 }
 
