@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Era } from '../era.ts';
-import { baseFacts, compareFacts, extendedFacts, type FactDifference, type RoleFact } from '../role/meaning.ts';
+import {
+  baseFacts,
+  compareFacts,
+  derivedFacts,
+  extendedFacts,
+  type FactDifference,
+  type RoleFact,
+} from '../role/meaning.ts';
 import { figuresOf } from './figures.ts';
 import type { ReplayRecord, RoleValue, StepRecord } from './record.ts';
 
@@ -134,7 +141,7 @@ function purposes(eraA: Era, eraB: Era): { purpose: Purpose; indexA: number; ind
 
 function factsOf(era: Era, { base, extended }: RoleValue): RoleFact[] {
   const { page, extended: layout } = era.layouts;
-  const facts = baseFacts(page, base);
+  const facts = [...baseFacts(page, base), ...derivedFacts(page, base)];
   return extended === null || layout === null ? facts : [...facts, ...extendedFacts(layout, extended)];
 }
 

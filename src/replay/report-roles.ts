@@ -148,8 +148,9 @@ function mapColumn(purpose: Purpose, era: ReportPort, records: readonly ReplayRe
 }
 
 function cellOf(layout: Layout, word: number, { name, field, value }: RoleFact, prefix: string) {
-  const own = get(word, layout.byName.get(field.slice(prefix.length))!);
-  return { name, cell: { field, value: own, inverted: own !== value } };
+  const at = layout.byName.get(field.slice(prefix.length))!;
+  const own = get(word, at);
+  return { name, cell: { field, value: own, inverted: at.width === 1 && own !== value } };
 }
 
 function mostOften(states: readonly EntryState[], index: number) {
