@@ -52,9 +52,6 @@ const SHIFT = ENTRY_SHIFT;
 const { WRITE } = ACCESS;
 const { G: GLOBAL } = PTE;
 const ALL_RIGHTS = RIGHTS.ALL;
-/** Page shift 12 in a result's flags, and the bits that tell it from others. */
-const SMALL = 12 << RESULT_PAGE_SHIFT_SHIFT;
-const NOT_SMALL = 31 << RESULT_PAGE_SHIFT_SHIFT;
 const SMALL_FRAME = 0x7fffffff;
 
 /** Where a lookup found a usable translation. */
@@ -74,6 +71,8 @@ export class Tlb {
   /** Flush operations of every kind. */
   flushes = 0;
   readonly #shifts: readonly number[];
+  /** Large pages are kept in small pieces. */
+  readonly #splits: boolean;
   /** Bit c set: class c has been filled since everything was cleared, so lookups must try it. */
   #classes = 1;
   /** An entry covers part of a larger page. */
@@ -92,6 +91,7 @@ export class Tlb {
     this.l1 = new TlbLevel(shape.l1);
     this.l2 = shape.l2 && new TlbLevel(shape.l2);
     this.#shifts = pageShifts;
+    this.#splits = pageShifts.length === 1;
     this.caches = caches;
     this.#retag();
   }
@@ -176,14 +176,20 @@ export class Tlb {
   /** Keeps what the walker's last walk, of this address, reached. What cannot be read cannot be kept (EPT). */
   fill(lo: number, hi: number, walker: Walker): void {
     const { result } = walker;
-    if (this.isSmall(result)) {
+    if (this.keepsSmall(result)) {
       this.#put((lo >>> 12) | (hi << 20), this.#tag | ((hi & ADDRESS_HIGH) >>> 12), result.hostFrame, result.flags);
     } else if (result.readable !== 0) this.#fillAny(lo, hi, walker);
   }
 
-  /** Whether a result is a small page, not global, with a frame of 31 bits: it is kept as it is. */
-  isSmall({ flags, hostFrame, readable }: WalkResult): boolean {
-    return (flags & (GLOBAL | NOT_SMALL)) === SMALL && hostFrame <= SMALL_FRAME && readable !== 0;
+  /**
+   * Whether a result is kept as a small page that is not global, with a frame of 31 bits: as it is, under its own page
+   * number. Then the caller may put it into both levels itself.
+   */
+  keepsSmall({ flags, hostFrame, pageShift, readable }: WalkResult): boolean {
+    if ((flags & GLOBAL) !== 0 || hostFrame > SMALL_FRAME || readable === 0) return false;
+    if (pageShift !== 12 && !this.#splits) return false;
+    if (flags >>> PAGE_SHIFT_SHIFT !== 12) this.#pieces = true;
+    return true;
   }
 
   /** Large pages, global ones, and frames of more than 31 bits. */

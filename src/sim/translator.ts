@@ -115,7 +115,9 @@ export class Translator {
       }
       const lo = page << 12;
       const hi = addressHighOf(page, word);
-      if (!isPlain || clock >= clockEnd || !walker.isCanonical(hi)) {
+      // An entry in the first level that only `access` can judge or read.
+      const isOdd = match !== 0 && (keysOn | (entries[set | (way << 2) | 3]! >>> 24)) !== 0;
+      if (!isPlain || isOdd || clock >= clockEnd || !walker.isCanonical(hi)) {
         l1.clock = clock;
         const fault = this.access(lo, hi, access);
         ({ contextTag, isPlain } = tlb);
@@ -142,7 +144,7 @@ export class Translator {
           break;
         }
         const { result } = walker;
-        if (!tlb.isSmall(result)) {
+        if (!tlb.keepsSmall(result)) {
           l1.clock = clock;
           tlb.fill(lo, hi, walker);
           ({ contextTag, isPlain } = tlb);
