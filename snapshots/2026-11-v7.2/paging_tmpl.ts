@@ -125,8 +125,9 @@ function protect_clean_gpte(pt: pttype, mmu: kvm_mmu, access: number, lo: number
  * (root_role.cr4_smep).
  */
 function is_present_gpte(pt: pttype, mmu: kvm_mmu, lo: number, by: string): boolean {
-  if ((lo & pt.present) !== 0) return true;
-  return pt.name === 'ept' && (lo & VMX_EPT_USER_EXECUTABLE_MASK) !== 0 && root_role.cr4_smep(mmu, by) !== 0;
+  if (pt.name !== 'ept') return (lo & pt.present) !== 0;
+  const user_exec = root_role.cr4_smep(mmu, by) !== 0 ? VMX_EPT_USER_EXECUTABLE_MASK : 0;
+  return (lo & (pt.present | user_exec)) !== 0;
 }
 
 /**
