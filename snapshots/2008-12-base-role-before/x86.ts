@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * v2.6.29 arch/x86/kvm/x86.c (virt/kvm/kvm_main.c where it says so): register writes, requests and guest entry; and what
- * the vendor modules do around them.
+ * v2.6.29 arch/x86/kvm/x86.c (virt/kvm/kvm_main.c where it says so): register writes, requests and guest entry; and
+ * what the vendor modules do around them.
  *
- * Left out: CLTS, LMSW, MTRR writes, KVM_SET_SREGS, task switches and paravirtual MMU calls (the workload language has none
- * of them), CS.L at a CR0 write (a guest that turns paging on runs 32-bit code), lazy FPU (CR0.TS), CR0.CD and NW, which SVM
- * keeps from the hardware.
+ * Left out: CLTS, LMSW, MTRR writes, KVM_SET_SREGS, task switches and paravirtual MMU calls (the workload language has
+ * none of them), CS.L at a CR0 write (a guest that turns paging on runs 32-bit code), lazy FPU (CR0.TS), CR0.CD and NW,
+ * which SVM keeps from the hardware.
  */
 import type { WriteResult } from '../../src/era.ts';
 import { noteMember } from '../../src/role/reads.ts';
@@ -82,7 +82,9 @@ export function kvm_inject_page_fault(vcpu: kvm_vcpu, addr: number, error_code: 
   vcpu.exception.error_code = error_code;
 }
 
-/** virt/kvm/kvm_main.c kvm_flush_remote_tlbs. Counted when called; the C counts only when another CPU had to be told. */
+/**
+ * virt/kvm/kvm_main.c kvm_flush_remote_tlbs. Counted when called; the C counts only when another CPU had to be told.
+ */
 export function kvm_flush_remote_tlbs(kvm: kvm): void {
   kvm.vm.counters.remote_tlb_flush++;
   kvm.vm.log.note('req_tlb_flush');
@@ -116,7 +118,10 @@ export function set_cr3(vcpu: kvm_vcpu): void {
   vcpu.cpu.loadRoot(vcpu.mmu.root_hpa, vcpu.mmu.shadow_root_level);
 }
 
-/** v2.6.29 x86.c load_pdptrs:218. False, and the cached PDPTRs stay, for reserved bits (63:36 and 8:5, 2:1) or no memory. */
+/**
+ * v2.6.29 x86.c load_pdptrs:218. False, and the cached PDPTRs stay, for reserved bits (63:36 and 8:5, 2:1) or no
+ * memory.
+ */
 export const load_pdptrs = probe(
   'load_pdptrs',
   ({ kvm, registers }: kvm_vcpu, cr3: number): boolean => {
@@ -157,11 +162,14 @@ export function store_efer(vcpu: kvm_vcpu, efer: number, cr0: number): void {
   const long_mode = (efer & EFER.LME) !== 0 && (cr0 & CR0.PG) !== 0;
   vcpu.shadow_efer = efer >>> 0;
   vcpu.registers.efer = ((efer & ~EFER.LMA) | (long_mode ? EFER.LMA : 0)) >>> 0;
+  // SVM runs the guest with its own NX, VMX with the host's, which is on (v2.6.29 svm.c svm_set_efer, vmx.c
+  // update_transition_efer).
+  if (vcpu.kvm.vm.host.vendor === 'svm') vcpu.cpu.setShadowNx?.((efer & EFER.NXE) !== 0);
 }
 
 /**
- * kvm_x86_ops->set_cr0. VMX goes to virtual-8086 mode when the guest leaves protected mode, and resets the MMU there, with
- * the old CR0 still in place (v2.6.29 vmx.c vmx_set_cr0:1536, enter_rmode:1386).
+ * kvm_x86_ops->set_cr0. VMX goes to virtual-8086 mode when the guest leaves protected mode, and resets the MMU there,
+ * with the old CR0 still in place (v2.6.29 vmx.c vmx_set_cr0:1536, enter_rmode:1386).
  */
 function set_cr0(vcpu: kvm_vcpu, cr0: number): void {
   if (vcpu.kvm.vm.host.vendor === 'vmx') {
@@ -246,8 +254,9 @@ export const kvm_set_cr3 = probe(
 
 /**
  * v2.6.29 x86.c set_efer:468. No context is reset, not even for NX, though every shadow PTE may need another NX bit.
- * The vendor module stores the whole value first, so LMA in shadow_efer becomes what the guest wrote; later kernels keep
- * the old LMA. Guests write LMA back as they read it; what becomes of one that does not is left out: here it stays in long mode.
+ * The vendor module stores the whole value first, so LMA in shadow_efer becomes what the guest wrote; later kernels
+ * keep the old LMA. Guests write LMA back as they read it; what becomes of one that does not is left out: here it stays
+ * in long mode.
  */
 export const set_efer = probe(
   'set_efer',

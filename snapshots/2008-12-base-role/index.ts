@@ -38,6 +38,7 @@ import {
   kvm_set_cr3,
   kvm_set_cr4,
   set_efer,
+  store_efer,
   vcpu_enter_guest,
 } from './x86.ts';
 
@@ -201,6 +202,7 @@ function create_vcpu(vm: kvm, registers: Registers, cpu: Cpu): kvm_vcpu {
   const vcpu = new kvm_vcpu(vm, registers, cpu);
   vcpu.rmode_active = vm.vm.host.vendor === 'vmx' && (registers.cr0 & CR0.PE) === 0;
   vm.vcpus.push(vcpu);
+  store_efer(vcpu, registers.efer, registers.cr0);
   init_kvm_mmu(vcpu);
   return vcpu;
 }

@@ -83,9 +83,14 @@ export function set_cr4(vcpu: kvm_vcpu, cr4: number): boolean {
   return false;
 }
 
-/** kvm_x86_ops->set_efer */
+/**
+ * kvm_x86_ops->set_efer
+ * SVM hands the guest's EFER to hardware: under shadow paging with EFER.NX off, an entry that KVM makes not executable
+ * for SMEP's sake (CR0.WP = 0) has a reserved bit set, and its fault never ends. VMX keeps NX on.
+ */
 export function set_efer(vcpu: kvm_vcpu, efer: number): void {
   vcpu.registers.efer = efer >>> 0;
+  if (!is_vmx(vcpu)) vcpu.cpu.setShadowNx?.((efer & EFER.NXE) !== 0);
 }
 
 /**

@@ -279,6 +279,7 @@ export function create_vcpu(kvm: kvm, registers: Registers, cpu: Cpu): kvm_vcpu 
   const vcpu = new kvm_vcpu(kvm, registers, cpu);
   kvm.vcpus.push(vcpu);
   kvm_mmu_create(vcpu);
+  set_efer(vcpu, registers.efer);
   // Real mode of a vCPU without unrestricted guest is virtual-8086 mode from the start.
   vcpu.vm86_active = kvm.vm.host.vendor === 'vmx' && kvm.vm.host.tdp === 'none' && (registers.cr0 & CR0.PE) === 0;
   kvm_init_mmu(vcpu, true);
