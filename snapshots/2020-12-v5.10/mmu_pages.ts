@@ -57,11 +57,11 @@ export function drop_parent_pte(kvm: kvm, sp: number, sptep: number): void {
 export const child_of = (kvm: kvm, sptep: number): number =>
   kvm.vm.pages.idOfFrame(spte_to_pfn(spte_lo(kvm, sptep), spte_hi(kvm, sptep)));
 
-const is_invalid = (kvm: kvm, sp: number): boolean => get(kvm.vm.pages.role[sp]!, INVALID) !== 0;
-
 /** v5.10.262 mmu.c:1872 is_obsolete_sp: zapped while in use as a root, or of the other generation. */
 export const is_obsolete_sp = (kvm: kvm, sp: number): boolean =>
   is_invalid(kvm, sp) || kvm.vm.pages.generation[sp] !== kvm.mmu_valid_gen;
+
+const is_invalid = (kvm: kvm, sp: number): boolean => get(kvm.vm.pages.role[sp]!, INVALID) !== 0;
 
 /** for_each_valid_sp: the pages of a frame, newest first. Zapped ones stay in the chain until they are freed. */
 export function* for_each_valid_sp(kvm: kvm, gfn: number): IterableIterator<number> {

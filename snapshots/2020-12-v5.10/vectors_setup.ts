@@ -99,6 +99,13 @@ export function hostOf({ host }: VectorRow, cpuid: GuestCpuid): Host {
   };
 }
 
+/** A vCPU whose contexts were never set up. */
+export function makeVcpu(host: Host, guestFrames = 0): kvm_vcpu {
+  const memory = new PhysicalMemory();
+  const vm = new Vm({ host, memory, guestFrames, pageLimit: 100000, reads: null });
+  return new kvm_vcpu(new kvm(vm), new Registers(), inertCpu);
+}
+
 /** Control registers of a row. */
 export function setRegisters(registers: Registers, row: VectorRow): void {
   const bits = (columns: readonly (readonly [string, number])[]): number =>
@@ -124,10 +131,3 @@ export function setRegisters(registers: Registers, row: VectorRow): void {
 /** SMM and guest mode of a row, as vcpu.hflags. */
 export const hflagsOf = (row: VectorRow): number =>
   (isOne(row, 'smm') ? HF_SMM_MASK : 0) | (isOne(row, 'guest_mode') ? HF_GUEST_MASK : 0);
-
-/** A vCPU whose contexts were never set up. */
-export function makeVcpu(host: Host, guestFrames = 0): kvm_vcpu {
-  const memory = new PhysicalMemory();
-  const vm = new Vm({ host, memory, guestFrames, pageLimit: 100000, reads: null });
-  return new kvm_vcpu(new kvm(vm), new Registers(), inertCpu);
-}

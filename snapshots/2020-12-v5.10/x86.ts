@@ -199,12 +199,6 @@ export function kvm_set_efer(vcpu: kvm_vcpu, value: number, host_initiated: bool
   return false;
 }
 
-/** v5.10.262 x86.c kvm_inject_gp */
-export function kvm_inject_gp(vcpu: kvm_vcpu): void {
-  vcpu.log.note('inject_gp');
-  vcpu.kvm.vm.counters.injected_gp++;
-}
-
 /** Types of INVPCID. SDM vol. 2A */
 const INVPCID_TYPE_INDIV_ADDR = 0;
 const INVPCID_TYPE_SINGLE_CTXT = 1;
@@ -237,16 +231,10 @@ export function kvm_handle_invpcid(vcpu: kvm_vcpu, type: number, pcid: number, g
   return false;
 }
 
-/** v5.10.262 x86.c kvm_vcpu_flush_tlb_all and kvm_vcpu_flush_tlb_current: one context is all there is here. */
-function kvm_vcpu_flush_tlb_current(vcpu: kvm_vcpu): void {
-  vcpu.kvm.vm.counters.tlb_flush++;
-  tlb_flush_current(vcpu);
-}
-
-/** v5.10.262 x86.c kvm_vcpu_flush_tlb_guest: hardware only. Shadow pages are not synced, as later kernels do. */
-function kvm_vcpu_flush_tlb_guest(vcpu: kvm_vcpu): void {
-  vcpu.kvm.vm.counters.tlb_flush++;
-  tlb_flush_guest(vcpu);
+/** v5.10.262 x86.c kvm_inject_gp */
+export function kvm_inject_gp(vcpu: kvm_vcpu): void {
+  vcpu.log.note('inject_gp');
+  vcpu.kvm.vm.counters.injected_gp++;
 }
 
 /**
@@ -259,6 +247,18 @@ export function __set_sregs(vcpu: kvm_vcpu): void {
   load_pdptrs(vcpu, vcpu.walk_mmu, vcpu.registers.cr3);
   vcpu.log.because('__set_sregs', 'PDPTEs');
   kvm_mmu_reset_context(vcpu);
+}
+
+/** v5.10.262 x86.c kvm_vcpu_flush_tlb_all and kvm_vcpu_flush_tlb_current: one context is all there is here. */
+function kvm_vcpu_flush_tlb_current(vcpu: kvm_vcpu): void {
+  vcpu.kvm.vm.counters.tlb_flush++;
+  tlb_flush_current(vcpu);
+}
+
+/** v5.10.262 x86.c kvm_vcpu_flush_tlb_guest: hardware only. Shadow pages are not synced, as later kernels do. */
+function kvm_vcpu_flush_tlb_guest(vcpu: kvm_vcpu): void {
+  vcpu.kvm.vm.counters.tlb_flush++;
+  tlb_flush_guest(vcpu);
 }
 
 /**
