@@ -12,6 +12,12 @@ import { CR3_B, l2, Machine, nestedPointer } from '../contract/root-machine.ts';
  */
 const modern = eras.filter(({ features }) => features.has('smm') && features.has('nested-vmx-ept'));
 
+/**
+ * In these RSM goes back into L2 with the registers of its own way through real mode, or with SMM still set, and roles of
+ * guest_mmu (SVM with nested paging, EPT's extended half and SMM bit) or of root_mmu's L2 are made of that moment's state.
+ */
+const rolesOfTheWayBack: readonly string[] = ['role-union^', 'role-union', 'v4.20', 'v5.10'];
+
 const kinds: readonly (readonly [kind: MmuKind, vendor: 'svm' | 'vmx', nestedPaging: boolean])[] = [
   ['shadow', 'svm', false],
   ['shadow', 'vmx', false],
@@ -46,7 +52,10 @@ describe.each(modern.map((era) => [era.id, era] as const))('%s', (_id, era) => {
     vcpu.rsm!();
     m.enter();
     expect([vcpu.view.isSmm(), vcpu.view.isGuestMode()]).toEqual([false, true]);
-    expect(m.state()).toEqual(inL2);
+    const { roles, ...back } = m.state();
+    const { roles: before, ...rest } = inL2;
+    expect(back).toEqual(rest);
+    if (!rolesOfTheWayBack.includes(era.id)) expect(roles).toEqual(before);
 
     if (vendor === 'svm') vcpu.vmexit!();
     else vcpu.nestedVmexit!();

@@ -15,6 +15,8 @@ export const revisions: Readonly<Record<string, readonly string[]>> = {
   '2008-12-base-role': ['a770f6f28b1a', 'v2.6.29', 'v2.6.30'],
   '2018-10-role-union-before': ['36d9594dfbf2', 'v4.20'],
   '2018-10-role-union': ['36d9594dfbf2', 'v4.20'],
+  '2018-12-v4.20': ['v4.20'],
+  '2020-12-v5.10': ['v5.10.262'],
   '2022-02-v5.17': ['v5.17'],
   '2022-02-no-unload-v2': ['v5.17'],
   '2022-04-cpu-role-parent': ['b89805082adf', 'v5.19', '6819af75'],
