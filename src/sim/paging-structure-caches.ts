@@ -9,6 +9,10 @@ export interface PagingStructureShape {
   readonly level5?: Geometry;
 }
 
+// Copies, as imported constants are read anew at each use.
+const { FRAME, FLAGS } = ENTRY;
+const SHIFT = ENTRY_SHIFT;
+
 /** Bits 56:32 of an address, in its high half; those above only repeat the sign. */
 const ADDRESS_HIGH = 0x1ffffff;
 
@@ -48,10 +52,10 @@ export class PagingStructureCaches {
       if (cache === null) continue;
       const at = cache.find(prefixLow(lo, hi, level), this.tag | prefixHigh(hi, level));
       if (at < 0) continue;
-      const flags = cache.entries[(at << ENTRY_SHIFT) + ENTRY.FLAGS]!;
+      const flags = cache.entries[(at << SHIFT) | FLAGS]!;
       cache.use(at);
       this.hits++;
-      const frame = cache.entries[(at << ENTRY_SHIFT) + ENTRY.FRAME]!;
+      const frame = cache.entries[(at << SHIFT) | FRAME]!;
       if (frame >= 0 && flags >>> FRAME_HIGH_SHIFT === 0) this.hitFrame = frame;
       else this.hitFrame = (frame >>> 0) + (flags >>> FRAME_HIGH_SHIFT) * 2 ** 32;
       this.hitLow = flags & 7;
@@ -61,13 +65,16 @@ export class PagingStructureCaches {
     return 0;
   }
 
-  /** Keeps what a walk found at `level`: the next table's frame, the AND of low bits and the OR of high halves so far. */
+  /**
+   * Keeps what a walk found at `level`: the next table's frame, the AND of low bits and the OR of high halves so far. The
+   * walk has looked the address up before and found nothing there, else it would have begun below.
+   */
   fill(lo: number, hi: number, level: number, frame: number, low: number, high: number): void {
     const cache = this.levels[level]!;
     if (cache === null) return;
     const frameHigh = frame > 0xffff_ffff ? (frame / 0x1_0000_0000) << FRAME_HIGH_SHIFT : 0;
     const flags = (low & 7) | (high < 0 ? NO_EXECUTE : 0) | frameHigh;
-    cache.put(prefixLow(lo, hi, level), this.tag | prefixHigh(hi, level), frame | 0, flags);
+    cache.add(prefixLow(lo, hi, level), this.tag | prefixHigh(hi, level), frame | 0, flags);
   }
 
   /** Drops everything. A flush of one address does that too: it reaches every entry of its context (SDM 4.10.4.1). */

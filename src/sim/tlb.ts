@@ -54,6 +54,10 @@ const { G: GLOBAL } = PTE;
 const ALL_RIGHTS = RIGHTS.ALL;
 const SMALL_FRAME = 0x7fffffff;
 
+/** `Tlb.findSecond`: there is no entry; there is one that does not serve. */
+export const ABSENT = -1;
+export const REFUSED = -2;
+
 /** Where a lookup found a usable translation. */
 export const HIT = { NONE: 0, L1: 1, L2: 2 } as const;
 
@@ -214,13 +218,15 @@ export class Tlb {
 
   /**
    * As `lookup`, in the second level alone, for a small page by number (bits 31:0) and tag. Returns the entry's number in
-   * `l2`, or -1; to copy it into the first level is left to the caller.
+   * `l2`, ABSENT, or REFUSED when there is one that does not allow the access; to copy it into the first level is left to
+   * the caller.
    */
   findSecond(page: number, tag: number, access: number, walker: Walker): number {
     const { l2 } = this;
-    if (l2 === null) return -1;
+    if (l2 === null) return ABSENT;
     const at = l2.find(page, tag);
-    if (at < 0 || !allows(l2.entries[(at << SHIFT) | FLAGS]!, access, walker)) return -1;
+    if (at < 0) return ABSENT;
+    if (!allows(l2.entries[(at << SHIFT) | FLAGS]!, access, walker)) return REFUSED;
     this.l2Hits++;
     l2.use(at);
     return at;

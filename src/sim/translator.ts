@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { ACCESS } from './paging-bits.ts';
 import { readAhead } from './straight-walk.ts';
-import { HIT, type Tlb } from './tlb.ts';
+import { ABSENT, HIT, type Tlb } from './tlb.ts';
 import type { Walker } from './walk.ts';
 import { FAULT } from './walk-result.ts';
 
 /** Page-number bits 44:32 in the second word of a packed access. */
 const PAGE_HIGH = 0x1fff;
 const KIND_SHIFT = 24;
-// A copy, as imported constants are read anew at each use.
+// Copies, as imported constants are read anew at each use.
+const NONE = ABSENT;
 const { WRITE } = ACCESS;
 /** Accesses that are read ahead together, while more than half of them walk. */
 const BLOCK = 8;
@@ -154,7 +155,8 @@ export class Translator {
         }
         frame = result.hostFrame;
         ({ flags } = result);
-        l2.put(page, tag, frame, flags);
+        if (second === NONE) l2.add(page, tag, frame, flags);
+        else l2.put(page, tag, frame, flags);
       }
       if (match === 0) {
         // The smallest stamp names the way used longest ago; stamps are never negative.
