@@ -11,6 +11,7 @@ const KIND_SHIFT = 24;
 // Copies, as imported constants are read anew at each use.
 const NONE = ABSENT;
 const { WRITE } = ACCESS;
+const GUESS_MASK = 255;
 /** Accesses that are read ahead together, while more than half of them walk. */
 const BLOCK = 8;
 
@@ -39,6 +40,8 @@ export class Translator {
   frameSum = 0;
   /** Keeps what was read ahead from being optimised away. */
   readTwice = 0;
+  /** For `run`: entry of the first level where a page was put last, by the page number's low bits. It may be wrong. */
+  readonly #guesses = new Uint16Array(GUESS_MASK + 1);
 
   constructor(tlb: Tlb, walker: Walker) {
     if (tlb.caches !== walker.caches) throw new Error('translator: TLB and walker have different upper-level caches');
@@ -76,6 +79,7 @@ export class Translator {
     let { clock } = l1;
     let sum = this.frameSum;
     let hits = 0;
+    const guesses = this.#guesses;
     let at = from;
     let ahead = from;
     let misses = 0;
@@ -93,31 +97,37 @@ export class Translator {
       const access = (kind << 1) | user;
       const tag = contextTag | (word & PAGE_HIGH);
       const first = (page & setMask) << 2;
-      const set = first << 2;
-      // Of the four ways, the one that matches as a set bit: clz32(x) >>> 5 is 1 for 0 alone.
-      const match =
-        (Math.clz32((entries[set]! ^ page) | (entries[set | 1]! ^ tag)) >>> 5) |
-        ((Math.clz32((entries[set | 4]! ^ page) | (entries[set | 5]! ^ tag)) >>> 5) << 1) |
-        ((Math.clz32((entries[set | 8]! ^ page) | (entries[set | 9]! ^ tag)) >>> 5) << 2) |
-        ((Math.clz32((entries[set | 12]! ^ page) | (entries[set | 13]! ^ tag)) >>> 5) << 3);
-      let way = (match >> 1) - (match >> 3);
-      if (match !== 0 && clock < clockEnd) {
-        const flags = entries[set | (way << 2) | 3]!;
+      // Most hits are where the page was found last; that look needs no arithmetic over the ways.
+      let entry: number = guesses[page & GUESS_MASK]!;
+      let isFound = entries[entry << 2] === page && entries[(entry << 2) | 1] === tag;
+      if (!isFound) {
+        const set = first << 2;
+        // Of the four ways, the one that matches as a set bit: clz32(x) >>> 5 is 1 for 0 alone.
+        const match =
+          (Math.clz32((entries[set]! ^ page) | (entries[set | 1]! ^ tag)) >>> 5) |
+          ((Math.clz32((entries[set | 4]! ^ page) | (entries[set | 5]! ^ tag)) >>> 5) << 1) |
+          ((Math.clz32((entries[set | 8]! ^ page) | (entries[set | 9]! ^ tag)) >>> 5) << 2) |
+          ((Math.clz32((entries[set | 12]! ^ page) | (entries[set | 13]! ^ tag)) >>> 5) << 3);
+        isFound = match !== 0;
+        entry = first | ((match >> 1) - (match >> 3));
+      }
+      if (isFound && clock < clockEnd) {
+        const flags = entries[(entry << 2) | 3]!;
         // As Tlb.lookup decides, for entries without protection keys in force and with a frame of 32 bits.
         const refused =
           (access & WRITE & ~(flags >>> 5)) | rules[(access << 3) | (flags & 7)]! | keysOn | (flags >>> 24);
         if (refused === 0) {
           clock = (clock + 1) | 0;
-          stamps[first | way] = (clock << 2) | way;
+          stamps[entry] = (clock << 2) | (entry & 3);
           hits = (hits + 1) | 0;
-          sum = (sum + entries[set | (way << 2) | 2]!) | 0;
+          sum = (sum + entries[(entry << 2) | 2]!) | 0;
           continue;
         }
       }
       const lo = page << 12;
       const hi = addressHighOf(page, word);
       // An entry in the first level that only `access` can judge or read.
-      const isOdd = match !== 0 && (keysOn | (entries[set | (way << 2) | 3]! >>> 24)) !== 0;
+      const isOdd = isFound && (keysOn | (entries[(entry << 2) | 3]! >>> 24)) !== 0;
       if (!isPlain || isOdd || clock >= clockEnd || !walker.isCanonical(hi)) {
         l1.clock = clock;
         const fault = this.access(lo, hi, access);
@@ -158,7 +168,7 @@ export class Translator {
         if (second === NONE) l2.add(page, tag, frame, flags);
         else l2.put(page, tag, frame, flags);
       }
-      if (match === 0) {
+      if (!isFound) {
         // The smallest stamp names the way used longest ago; stamps are never negative.
         const a = stamps[first]!;
         const b = stamps[first | 1]!;
@@ -166,15 +176,15 @@ export class Translator {
         const d = stamps[first | 3]!;
         const ab = a + ((b - a) & ((b - a) >> 31));
         const cd = c + ((d - c) & ((d - c) >> 31));
-        way = (ab + ((cd - ab) & ((cd - ab) >> 31))) & 3;
+        entry = first | ((ab + ((cd - ab) & ((cd - ab) >> 31))) & 3);
       }
       clock = (clock + 1) | 0;
-      stamps[first | way] = (clock << 2) | way;
-      const entry = set | (way << 2);
-      entries[entry] = page;
-      entries[entry | 1] = tag;
-      entries[entry | 2] = frame;
-      entries[entry | 3] = flags;
+      stamps[entry] = (clock << 2) | (entry & 3);
+      guesses[page & GUESS_MASK] = entry;
+      entries[entry << 2] = page;
+      entries[(entry << 2) | 1] = tag;
+      entries[(entry << 2) | 2] = frame;
+      entries[(entry << 2) | 3] = flags;
       sum = (sum + frame) | 0;
     }
     l1.clock = clock;
