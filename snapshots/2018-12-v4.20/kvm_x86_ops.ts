@@ -90,8 +90,8 @@ export function set_cr4(vcpu: kvm_vcpu, cr4: number): boolean {
 
 /**
  * kvm_x86_ops->set_efer SVM hands the guest's EFER to hardware: under shadow paging with EFER.NX off, an entry that KVM
- * makes not executable for SMEP's sake (CR0.WP = 0) has a reserved bit set, and its fault never ends (repaired later,
- * v5.10 has the repair). VMX keeps NX on.
+ * makes not executable for SMEP's sake (CR0.WP = 0) has a reserved bit set, and its fault never ends (v5.10 has the
+ * repair). VMX keeps NX on.
  */
 export function set_efer(vcpu: kvm_vcpu, efer: number): void {
   vcpu.log.called(is_vmx(vcpu) ? 'vmx_set_efer' : 'svm_set_efer');

@@ -6,7 +6,7 @@
  * that host memory pressure calls, the change of the page quota at run time.
  */
 
-import { get, set } from '../../src/role/layout.ts';
+import { set } from '../../src/role/layout.ts';
 import { NO_PAGE } from '../../src/sim/shadow-pages.ts';
 import { account_shadowed, drop_spte, rmap_write_protect, unaccount_shadowed } from './mmu_rmap.ts';
 import {
@@ -59,19 +59,22 @@ export const child_of = (kvm: kvm, sptep: number): number =>
 /** A page of an older generation is as good as gone. v4.20 mmu.c is_obsolete_sp */
 const is_obsolete_sp = (kvm: kvm, sp: number): boolean => kvm.vm.pages.generation[sp] !== kvm.mmu_valid_gen;
 
-const is_invalid = (kvm: kvm, sp: number): boolean => get(kvm.vm.pages.role[sp]!, INVALID) !== 0;
+const is_invalid = (kvm: kvm, sp: number, by: string): boolean => page_role.invalid(kvm.page(sp), by) !== 0;
 
-/** for_each_valid_sp: the pages of a frame, newest first. Zapped ones stay in the chain until they are freed. */
-export function* for_each_valid_sp(kvm: kvm, gfn: number): IterableIterator<number> {
+/**
+ * for_each_valid_sp: the pages of a frame, newest first. Zapped ones stay in the chain until they are freed. A macro:
+ * what it reads, the function around it reads.
+ */
+export function* for_each_valid_sp(kvm: kvm, gfn: number, by: string): IterableIterator<number> {
   const { pages } = kvm.vm;
   for (let sp = pages.firstOf(gfn); sp !== NO_PAGE; sp = pages.nextOf(sp)) {
-    if (!is_obsolete_sp(kvm, sp) && !is_invalid(kvm, sp)) yield sp;
+    if (!is_obsolete_sp(kvm, sp) && !is_invalid(kvm, sp, by)) yield sp;
   }
 }
 
 /** for_each_gfn_indirect_valid_sp: those of them that shadow a guest table. */
-export function* for_each_gfn_indirect_valid_sp(kvm: kvm, gfn: number): IterableIterator<number> {
-  for (const sp of for_each_valid_sp(kvm, gfn)) if (get(kvm.vm.pages.role[sp]!, DIRECT) === 0) yield sp;
+export function* for_each_gfn_indirect_valid_sp(kvm: kvm, gfn: number, by: string): IterableIterator<number> {
+  for (const sp of for_each_valid_sp(kvm, gfn, by)) if (page_role.direct(kvm.page(sp), by) === 0) yield sp;
 }
 
 /** v4.20 mmu.c kvm_mmu_flush_or_zap: freeing pages brings a remote flush along. */
@@ -120,7 +123,7 @@ export function kvm_mmu_get_page(
   const invalid_list: number[] = [];
   let need_sync = false;
 
-  for (const sp of for_each_valid_sp(kvm, gfn)) {
+  for (const sp of for_each_valid_sp(kvm, gfn, 'kvm_mmu_get_page')) {
     if (pages.unsync[sp] !== 0) need_sync = true;
     if (page_role.word(kvm.page(sp), 'kvm_mmu_get_page') !== role) continue;
     if (pages.unsync[sp] !== 0) {
@@ -202,13 +205,13 @@ function kvm_mmu_unlink_parents(kvm: kvm, sp: number): void {
  */
 export function kvm_mmu_prepare_zap_page(kvm: kvm, sp: number, invalid_list: number[]): number {
   const { pages, counters, zappedByRole } = kvm.vm;
-  const role = pages.role[sp]!;
+  const by = 'kvm_mmu_prepare_zap_page';
   counters.zap_pages++;
-  zappedByRole.add(role);
+  zappedByRole.add(pages.role[sp]!);
   let zapped = mmu_zap_unsync_children(kvm, sp, invalid_list);
   kvm_mmu_page_unlink_children(kvm, sp);
   kvm_mmu_unlink_parents(kvm, sp);
-  if (!is_invalid(kvm, sp) && get(role, DIRECT) === 0) unaccount_shadowed(kvm, sp);
+  if (!is_invalid(kvm, sp, by) && page_role.direct(kvm.page(sp), by) === 0) unaccount_shadowed(kvm, sp);
   if (pages.unsync[sp] !== 0) kvm_unlink_unsync_page(kvm, sp);
   if (pages.rootCount[sp] === 0) {
     zapped++;
@@ -218,7 +221,7 @@ export function kvm_mmu_prepare_zap_page(kvm: kvm, sp: number, invalid_list: num
   } else {
     pages.makeNewest(sp);
     // Users of an obsolete page were told to reload when the generation changed.
-    if (!is_invalid(kvm, sp) && !is_obsolete_sp(kvm, sp)) kvm_reload_remote_mmus(kvm);
+    if (!is_invalid(kvm, sp, by) && !is_obsolete_sp(kvm, sp)) kvm_reload_remote_mmus(kvm);
   }
   pages.role[sp] = set(pages.role[sp]!, INVALID, 1);
   return zapped;
@@ -262,7 +265,7 @@ export function make_mmu_pages_available(vcpu: kvm_vcpu): boolean {
 export function kvm_mmu_unprotect_page(kvm: kvm, gfn: number): boolean {
   const invalid_list: number[] = [];
   let found = false;
-  for (const sp of for_each_gfn_indirect_valid_sp(kvm, gfn)) {
+  for (const sp of for_each_gfn_indirect_valid_sp(kvm, gfn, 'kvm_mmu_unprotect_page')) {
     found = true;
     kvm_mmu_prepare_zap_page(kvm, sp, invalid_list);
   }
@@ -278,7 +281,7 @@ function kvm_zap_obsolete_pages(kvm: kvm): void {
   const { pages } = kvm.vm;
   for (let sp = pages.oldest; sp !== NO_PAGE && is_obsolete_sp(kvm, sp); ) {
     // A zapped root moved to the head of the list: without this the walk would meet it for ever.
-    if (is_invalid(kvm, sp)) {
+    if (is_invalid(kvm, sp, 'kvm_zap_obsolete_pages')) {
       sp = pages.newerThan(sp);
       continue;
     }

@@ -5,7 +5,6 @@
  * Left out: the MMIO caches that CR3 switches and syncs clear, locks, allocation failures.
  */
 
-import { get } from '../../src/role/layout.ts';
 import { probe } from '../../src/sim/log.ts';
 import { kvm_init_mmu, kvm_mmu_calc_root_page_role } from './calc.ts';
 import { kvm_mmu_load_cr3, tlb_flush } from './kvm_x86_ops.ts';
@@ -17,7 +16,7 @@ import {
   make_mmu_pages_available,
 } from './mmu_pages.ts';
 import { mmu_sync_children } from './mmu_sync.ts';
-import { direct_map, kvm_mmu_page_role, note_member, page_role, root_level, shadow_root_level } from './role.ts';
+import { direct_map, note_member, page_role, root_level, shadow_root_level } from './role.ts';
 import {
   ACC_ALL,
   PT_PRESENT_MASK,
@@ -45,7 +44,7 @@ function mmu_free_root_page(kvm: kvm, hpa: number, invalid_list: number[]): void
   const { pages } = kvm.vm;
   const sp = pages.idOfFrame(hpa);
   pages.rootCount[sp]!--;
-  if (pages.rootCount[sp] === 0 && get(pages.role[sp]!, kvm_mmu_page_role.at.invalid) !== 0) {
+  if (pages.rootCount[sp] === 0 && page_role.invalid(kvm.page(sp), 'mmu_free_root_page') !== 0) {
     kvm_mmu_prepare_zap_page(kvm, sp, invalid_list);
   }
 }

@@ -50,7 +50,7 @@ function kvm_sync_page(vcpu: kvm_vcpu, sp: number, invalid_list: number[]): bool
 /** v4.20 mmu.c kvm_sync_pages: all unsync tables of a frame. True: translations may have changed. */
 export function kvm_sync_pages(vcpu: kvm_vcpu, gfn: number, invalid_list: number[]): boolean {
   let flush = false;
-  for (const sp of for_each_gfn_indirect_valid_sp(vcpu.kvm, gfn)) {
+  for (const sp of for_each_gfn_indirect_valid_sp(vcpu.kvm, gfn, 'kvm_sync_pages')) {
     if (vcpu.kvm.vm.pages.unsync[sp] !== 0 && kvm_sync_page(vcpu, sp, invalid_list)) flush = true;
   }
   return flush;
@@ -108,7 +108,7 @@ function kvm_unsync_page(kvm: kvm, sp: number): void {
 export function mmu_need_write_protect(vcpu: kvm_vcpu, gfn: number, can_unsync: boolean): boolean {
   const { kvm } = vcpu;
   if (kvm_page_track_is_active(vcpu, gfn)) return true;
-  for (const sp of for_each_gfn_indirect_valid_sp(kvm, gfn)) {
+  for (const sp of for_each_gfn_indirect_valid_sp(kvm, gfn, 'mmu_need_write_protect')) {
     if (!can_unsync) return true;
     if (kvm.vm.pages.unsync[sp] === 0) kvm_unsync_page(kvm, sp);
   }

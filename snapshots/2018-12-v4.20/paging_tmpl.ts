@@ -203,7 +203,7 @@ function walk_addr_generic(
 
   let accessed_dirty = have_ad && (acc_lo & type.guest_accessed_mask) !== 0;
   if (write_fault) accessed_dirty &&= (lo & type.guest_dirty_mask) !== 0;
-  else walker.pte_access = protect_clean_gpte(type, have_ad, walker.pte_access, lo);
+  else walker.pte_access = protect_clean_gpte(type, mmu, walker.pte_access, lo);
   if (!accessed_dirty) update_accessed_dirty_bits(vcpu, type, have_ad, walker, write_fault);
   return true;
 }

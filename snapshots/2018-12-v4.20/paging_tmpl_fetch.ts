@@ -38,7 +38,7 @@ import {
 } from './mmu_pages.ts';
 import { drop_large_spte, drop_spte } from './mmu_rmap.ts';
 import { __is_rsvd_bits_set, is_write_protection, walk_addr } from './paging_tmpl.ts';
-import { page_role, root_level } from './role.ts';
+import { note_member, page_role, root_level } from './role.ts';
 import { type kvm_shadow_walk_iterator, shadow_walk } from './shadow_walk.ts';
 import {
   ACC_EXEC_MASK,
@@ -65,6 +65,7 @@ import { INVALID_PAGE, type kvm_vcpu, kvm_vcpu_memslots, RET_PF_EMULATE, RET_PF_
 /** FNAME(prefetch_invalid_gpte): an entry that must not be shadowed ahead of its use; then the SPTE goes. */
 function prefetch_invalid_gpte(vcpu: kvm_vcpu, type: pttype, sptep: number, lo: number, hi: number): boolean {
   const { mmu } = vcpu;
+  note_member(mmu, 'prefetch_invalid_gpte', 'guest_rsvd_check');
   const usable =
     !__is_rsvd_bits_set(mmu.guest_rsvd_check, lo, hi, PT_PAGE_TABLE_LEVEL) &&
     is_present_gpte(type, lo) &&
@@ -76,7 +77,7 @@ function prefetch_invalid_gpte(vcpu: kvm_vcpu, type: pttype, sptep: number, lo: 
 /** Rights of a last-level entry below a page: the page's, the entry's, and no write while it is clean. */
 function access_of_gpte(vcpu: kvm_vcpu, type: pttype, sp: number, lo: number, hi: number, by: string): number {
   const access = page_role.access(vcpu.kvm.page(sp), by) & gpte_access(type, lo, hi);
-  return protect_clean_gpte(type, have_accessed_dirty(type, vcpu.mmu, by), access, lo);
+  return protect_clean_gpte(type, vcpu.mmu, access, lo);
 }
 
 /** FNAME(prefetch_gpte) v4.20 ~499. False: the prefetch of a group ends here. */

@@ -98,8 +98,10 @@ export function gpte_access(type: pttype, lo: number, hi: number): number {
 }
 
 /** FNAME(protect_clean_gpte): the first write must come to KVM's notice, for the guest's dirty bit. */
-export function protect_clean_gpte(type: pttype, have_ad: boolean, access: number, lo: number): number {
-  return !have_ad || (lo & type.guest_dirty_mask) !== 0 ? access : access & ~PT_WRITABLE_MASK;
+export function protect_clean_gpte(type: pttype, mmu: kvm_mmu, access: number, lo: number): number {
+  return !have_accessed_dirty(type, mmu, 'protect_clean_gpte') || (lo & type.guest_dirty_mask) !== 0
+    ? access
+    : access & ~PT_WRITABLE_MASK;
 }
 
 /** Reads one guest entry of L1's memory; `hi` is 0 for 4-byte entries. False where there is no RAM. */

@@ -154,10 +154,11 @@ function allow_encryption_bit(vcpu: kvm_vcpu, context: kvm_mmu, by: string): voi
 export function reset_shadow_zero_bits_mask(vcpu: kvm_vcpu, context: kvm_mmu): void {
   const by = 'reset_shadow_zero_bits_mask';
   const { host } = vcpu.kvm.vm;
+  const kvm_sets_nx = mmu_role.base.smep_andnot_wp(context, by) !== 0;
   __reset_rsvds_bits_mask(context.shadow_zero_check, {
     maxphyaddr: host.physBits,
     level: shadow_root_level(context, by),
-    nx: mmu_nx(context, by) !== 0 || host.tdp === 'none' || mmu_role.base.smep_andnot_wp(context, by) !== 0,
+    nx: kvm_sets_nx || mmu_nx(context, by) !== 0 || host.tdp === 'none',
     gbpages: host.cpuid.gbPages,
     pse: is_pse(vcpu),
     amd: true,

@@ -6,7 +6,7 @@
  * that host memory pressure calls, the change of the page quota at run time.
  */
 
-import { get, set } from '../../src/role/layout.ts';
+import { set } from '../../src/role/layout.ts';
 import { NO_PAGE } from '../../src/sim/shadow-pages.ts';
 import { account_shadowed, drop_spte, rmap_write_protect, unaccount_shadowed } from './mmu_rmap.ts';
 import {
@@ -58,22 +58,25 @@ export const child_of = (kvm: kvm, sptep: number): number =>
   kvm.vm.pages.idOfFrame(spte_to_pfn(spte_lo(kvm, sptep), spte_hi(kvm, sptep)));
 
 /** v5.10.262 mmu.c:1872 is_obsolete_sp: zapped while in use as a root, or of the other generation. */
-export const is_obsolete_sp = (kvm: kvm, sp: number): boolean =>
-  is_invalid(kvm, sp) || kvm.vm.pages.generation[sp] !== kvm.mmu_valid_gen;
+export const is_obsolete_sp = (kvm: kvm, sp: number, by: string): boolean =>
+  is_invalid(kvm, sp, by) || kvm.vm.pages.generation[sp] !== kvm.mmu_valid_gen;
 
-const is_invalid = (kvm: kvm, sp: number): boolean => get(kvm.vm.pages.role[sp]!, INVALID) !== 0;
+const is_invalid = (kvm: kvm, sp: number, by: string): boolean => page_role.invalid(kvm.page(sp), by) !== 0;
 
-/** for_each_valid_sp: the pages of a frame, newest first. Zapped ones stay in the chain until they are freed. */
-export function* for_each_valid_sp(kvm: kvm, gfn: number): IterableIterator<number> {
+/**
+ * for_each_valid_sp: the pages of a frame, newest first. Zapped ones stay in the chain until they are freed. A macro:
+ * what it reads, the function around it reads.
+ */
+export function* for_each_valid_sp(kvm: kvm, gfn: number, by: string): IterableIterator<number> {
   const { pages } = kvm.vm;
   for (let sp = pages.firstOf(gfn); sp !== NO_PAGE; sp = pages.nextOf(sp)) {
-    if (!is_obsolete_sp(kvm, sp)) yield sp;
+    if (!is_obsolete_sp(kvm, sp, by)) yield sp;
   }
 }
 
 /** for_each_gfn_indirect_valid_sp: those of them that shadow a guest table. */
-export function* for_each_gfn_indirect_valid_sp(kvm: kvm, gfn: number): IterableIterator<number> {
-  for (const sp of for_each_valid_sp(kvm, gfn)) if (get(kvm.vm.pages.role[sp]!, DIRECT) === 0) yield sp;
+export function* for_each_gfn_indirect_valid_sp(kvm: kvm, gfn: number, by: string): IterableIterator<number> {
+  for (const sp of for_each_valid_sp(kvm, gfn, by)) if (page_role.direct(kvm.page(sp), by) === 0) yield sp;
 }
 
 /** v5.10.262 mmu.c kvm_mmu_flush_or_zap: freeing pages brings a remote flush along. */
@@ -122,7 +125,7 @@ export function kvm_mmu_get_page(
   const invalid_list: number[] = [];
   let need_sync = false;
 
-  for (const sp of for_each_valid_sp(kvm, gfn)) {
+  for (const sp of for_each_valid_sp(kvm, gfn, 'kvm_mmu_get_page')) {
     if (pages.unsync[sp] !== 0) need_sync = true;
     if (page_role.word(kvm.page(sp), 'kvm_mmu_get_page') !== role) continue;
     if (!direct_mmu) {
@@ -224,17 +227,17 @@ interface zapped {
  */
 function __kvm_mmu_prepare_zap_page(kvm: kvm, sp: number, invalid_list: number[]): zapped {
   const { pages, counters, zappedByRole } = kvm.vm;
-  const role = pages.role[sp]!;
+  const by = '__kvm_mmu_prepare_zap_page';
   counters.zap_pages++;
-  zappedByRole.add(role);
+  zappedByRole.add(pages.role[sp]!);
   let nr_zapped = mmu_zap_unsync_children(kvm, sp, invalid_list);
   nr_zapped += kvm_mmu_page_unlink_children(kvm, sp, invalid_list);
   kvm_mmu_unlink_parents(kvm, sp);
   const list_unstable = nr_zapped > 0;
-  if (!is_invalid(kvm, sp) && get(role, DIRECT) === 0) unaccount_shadowed(kvm, sp);
+  if (!is_invalid(kvm, sp, by) && page_role.direct(kvm.page(sp), by) === 0) unaccount_shadowed(kvm, sp);
   if (pages.unsync[sp] !== 0) kvm_unlink_unsync_page(kvm, sp);
   // Users of an obsolete page were told to reload when the generation changed.
-  const reload = pages.rootCount[sp] !== 0 && !is_obsolete_sp(kvm, sp);
+  const reload = pages.rootCount[sp] !== 0 && !is_obsolete_sp(kvm, sp, by);
   if (pages.rootCount[sp] === 0) {
     nr_zapped++;
     invalid_list.push(sp);
@@ -300,7 +303,7 @@ export function make_mmu_pages_available(vcpu: kvm_vcpu): boolean {
 export function kvm_mmu_unprotect_page(kvm: kvm, gfn: number): boolean {
   const invalid_list: number[] = [];
   let found = false;
-  for (const sp of for_each_gfn_indirect_valid_sp(kvm, gfn)) {
+  for (const sp of for_each_gfn_indirect_valid_sp(kvm, gfn, 'kvm_mmu_unprotect_page')) {
     found = true;
     kvm_mmu_prepare_zap_page(kvm, sp, invalid_list);
   }
@@ -311,7 +314,7 @@ export function kvm_mmu_unprotect_page(kvm: kvm, gfn: number): boolean {
 /** v5.10.262 mmu.c:5376 kvm_zap_obsolete_pages, oldest first; over again when others went with one. */
 function kvm_zap_obsolete_pages(kvm: kvm): void {
   const { pages } = kvm.vm;
-  for (let sp = pages.oldest; sp !== NO_PAGE && is_obsolete_sp(kvm, sp); ) {
+  for (let sp = pages.oldest; sp !== NO_PAGE && is_obsolete_sp(kvm, sp, 'kvm_zap_obsolete_pages'); ) {
     const newer = pages.newerThan(sp);
     sp = __kvm_mmu_prepare_zap_page(kvm, sp, kvm.zapped_obsolete_pages).list_unstable ? pages.oldest : newer;
   }

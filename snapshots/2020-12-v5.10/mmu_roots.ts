@@ -49,7 +49,7 @@ function mmu_free_root_page(kvm: kvm, hpa: number, invalid_list: number[]): void
   pages.rootCount[sp]!--;
   if (pages.rootCount[sp] !== 0) return;
   if (pages.isTreePage(sp)) kvm_tdp_mmu_free_root(kvm, sp);
-  else if (get(pages.role[sp]!, kvm_mmu_page_role.at.invalid) !== 0) kvm_mmu_prepare_zap_page(kvm, sp, invalid_list);
+  else if (page_role.invalid(kvm.page(sp), 'mmu_free_root_page') !== 0) kvm_mmu_prepare_zap_page(kvm, sp, invalid_list);
 }
 
 /** Whether the current root is one page: else it is four, behind a table of PAE form. */

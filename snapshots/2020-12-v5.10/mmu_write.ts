@@ -121,7 +121,7 @@ export const kvm_mmu_pte_write = probe(
     let local_flush = false;
     const written = mmu_pte_write_fetch_gpte(vcpu, gpa, bytes);
     vcpu.log.because('kvm_mmu_pte_write', '');
-    for (const sp of for_each_gfn_indirect_valid_sp(kvm, Math.floor(gpa / 4096))) {
+    for (const sp of for_each_gfn_indirect_valid_sp(kvm, Math.floor(gpa / 4096), 'kvm_mmu_pte_write')) {
       if (detect_write_misaligned(kvm, sp, written.gpa, written.bytes) || detect_write_flooding(kvm, sp)) {
         kvm_mmu_prepare_zap_page(kvm, sp, invalid_list);
         counters.mmu_flooded++;
