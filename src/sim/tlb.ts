@@ -102,6 +102,8 @@ export class Tlb {
 
   /** The context that lookups and fills use from now on. Flushes nothing. */
   setContext(asid: number, pcid: number): void {
+    // At every entry to the guest it is the same one, and a flush renews its tags by itself.
+    if (asid === this.#asid && pcid === this.#pcid) return;
     this.#asid = asid;
     this.#pcid = pcid;
     this.#retag();
