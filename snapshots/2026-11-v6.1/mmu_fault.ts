@@ -7,6 +7,7 @@
  * while it gets the page, MTRRs (memory has one type), NX huge pages, dirty logging, retries of other vCPUs.
  */
 import type { FaultExit, FaultOutcome } from '../../src/era.ts';
+import { get } from '../../src/role/layout.ts';
 import { probe } from '../../src/sim/log.ts';
 import { EPT_VIOLATION, PFEC } from '../../src/sim/paging-bits.ts';
 import { NO_PAGE } from '../../src/sim/shadow-pages.ts';
@@ -40,7 +41,7 @@ import {
   pttype64,
   UNMAPPED_GVA,
 } from './paging_tmpl.ts';
-import { cpu_role, root_role } from './role.ts';
+import { cpu_role, kvm_mmu_page_role, page_role, root_role } from './role.ts';
 import {
   ACC_ALL,
   base_gfn_of,
@@ -57,9 +58,7 @@ import {
   PT32E_ROOT_LEVEL,
   PT64_ROOT_4LEVEL,
   restore_acc_track_spte,
-  sp_access,
   sp_ad_disabled,
-  sp_level,
   spte_can_locklessly_be_made_writable,
   spte_hi,
   spte_index,
@@ -187,7 +186,7 @@ export function mmu_set_spte(
   let old_lo = spte_lo(kvm, sptep);
   let old_hi = spte_hi(kvm, sptep);
   if (is_shadow_present_pte(old_lo)) {
-    if (sp_level(kvm, sp) > PG_LEVEL_4K && !is_large_pte(old_lo)) {
+    if (page_role.level(kvm, sp, 'mmu_set_spte') > PG_LEVEL_4K && !is_large_pte(old_lo)) {
       unlink_child(kvm, sptep);
       flush = true;
     } else if (spte_to_pfn(old_lo, old_hi) !== gfn) {
@@ -206,7 +205,7 @@ export function mmu_set_spte(
   }
   if (wrprot && fault?.write) ret = RET_PF_EMULATE;
   if (flush) kvm_flush_remote_tlbs(kvm);
-  if (!was_rmapped) rmap_add(kvm, sptep, gfn);
+  if (!was_rmapped) rmap_add(kvm, kvm_vcpu_memslots(vcpu), sptep, gfn);
   return ret;
 }
 
@@ -220,14 +219,14 @@ export function __direct_pte_prefetch(vcpu: kvm_vcpu, sptep: number): void {
     if (at === sptep || is_shadow_present_pte(spte_lo(kvm, at))) continue;
     const gfn = kvm.vm.pages.gfn[sp]! + spte_index(at);
     if (!memslots.isVisible(gfn)) return;
-    mmu_set_spte(vcpu, at, sp_access(kvm, sp), gfn, null);
+    mmu_set_spte(vcpu, at, page_role.access(kvm, sp, 'direct_pte_prefetch_many'), gfn, null);
   }
 }
 
 /** v6.1.192 mmu.c direct_pte_prefetch: without accessed bits a prefetched entry would look used. */
 function direct_pte_prefetch(vcpu: kvm_vcpu, sptep: number): void {
   const sp = sptep_to_sp(sptep);
-  if (sp_ad_disabled(vcpu.kvm, sp) || sp_level(vcpu.kvm, sp) > PG_LEVEL_4K) return;
+  if (sp_ad_disabled(vcpu.kvm, sp) || page_role.level(vcpu.kvm, sp, 'direct_pte_prefetch') > PG_LEVEL_4K) return;
   __direct_pte_prefetch(vcpu, sptep);
 }
 
@@ -288,7 +287,8 @@ function fast_page_fault(vcpu: kvm_vcpu, fault: kvm_page_fault): number {
   if (sptep < 0) return RET_PF_INVALID;
   const lo = spte_lo(kvm, sptep);
   const hi = spte_hi(kvm, sptep);
-  if (!is_shadow_present_pte(lo) || !is_last_spte(lo, sp_level(kvm, sptep_to_sp(sptep)))) return RET_PF_INVALID;
+  if (!is_shadow_present_pte(lo) || !is_last_spte(lo, page_role.level(kvm, sptep_to_sp(sptep), 'fast_page_fault')))
+    return RET_PF_INVALID;
   if (is_access_allowed(masks, fault, lo, hi)) return RET_PF_SPURIOUS;
   new_spte.lo = lo;
   new_spte.hi = hi;
@@ -336,7 +336,6 @@ export function is_page_fault_stale(vcpu: kvm_vcpu): boolean {
 
 /** v6.1.192 mmu.c direct_page_fault */
 function direct_page_fault(vcpu: kvm_vcpu, fault: kvm_page_fault): number {
-  fault.gfn = Math.floor(fault.addr / 4096);
   if (page_fault_handle_page_track(vcpu, fault)) return RET_PF_EMULATE;
   const fast = fast_page_fault(vcpu, fault);
   if (fast !== RET_PF_INVALID) return fast;
@@ -446,7 +445,7 @@ function kvm_mmu_do_page_fault(vcpu: kvm_vcpu, addr: number, error_code: number)
     user: (error_code & PFEC.U) !== 0,
     max_level: KVM_MAX_HUGEPAGE_LEVEL,
     goal_level: PG_LEVEL_4K,
-    gfn: 0,
+    gfn: root_role.direct(vcpu.mmu, 'kvm_mmu_do_page_fault') !== 0 ? Math.floor(addr / 4096) : 0,
   });
 }
 
@@ -472,8 +471,9 @@ function ept_violation_error_code(qualification: number): number {
  * nothing when ring 3 was interrupted and the page is the kernel's.
  */
 function kvm_mmu_unprotect_page_virt(vcpu: kvm_vcpu, gva: number): void {
-  if (root_role.direct(vcpu.mmu, 'kvm_mmu_unprotect_page_virt') !== 0) return;
-  const gpa = gva_to_gpa(vcpu, vcpu.walk_mmu, gva, vcpu.registers.cpl === 3 ? PFEC.U : 0);
+  const { mmu, registers } = vcpu;
+  if (root_role.direct(mmu, 'kvm_mmu_unprotect_page_virt') !== 0) return;
+  const gpa = gva_to_gpa(vcpu, vcpu.walk_mmu, gva, registers.cpl === 3 ? PFEC.U : 0);
   if (gpa !== UNMAPPED_GVA) kvm_mmu_unprotect_page(vcpu.kvm, Math.floor(gpa / 4096));
 }
 
@@ -490,16 +490,13 @@ export function kvm_mmu_page_fault(vcpu: kvm_vcpu, exit: FaultExit): FaultOutcom
   vcpu.exception_pending = false;
   // An event is lost for the guest if its delivery writes a guest table: whatever is shadowed there goes first.
   if (host.tdp === 'none' && exit.duringDelivery) kvm_mmu_unprotect_page_virt(vcpu, exit.address);
+  const direct = root_role.direct(mmu, 'kvm_mmu_page_fault') !== 0;
   const r = kvm_mmu_do_page_fault(vcpu, exit.address, low);
   if (vcpu.exception_pending) return 'injected';
   if (r < 0) return 'failed';
   if (r !== RET_PF_EMULATE) return 'retry';
   const guest_page = (Math.floor(error_code / 2 ** 32) & PFERR_GUEST_PAGE_HI) !== 0;
-  if (
-    root_role.direct(mmu, 'kvm_mmu_page_fault') !== 0 &&
-    guest_page &&
-    (low & NESTED_GUEST_PAGE_LO) === NESTED_GUEST_PAGE_LO
-  ) {
+  if (direct && guest_page && (low & NESTED_GUEST_PAGE_LO) === NESTED_GUEST_PAGE_LO) {
     // L1's own table is one of the nested tables that KVM shadows for it: hardware cannot walk it read-only.
     kvm_mmu_unprotect_page(kvm, Math.floor(exit.address / 4096));
     return 'retry';
@@ -582,11 +579,13 @@ export const kvm_zap_gfn_range = probe(
   'kvm_zap_gfn_range',
   ({ kvm }: kvm_vcpu): void => {
     const { pages } = kvm.vm;
+    // C comes here through the rmaps of every level, so the level is known and no role is read.
     for (const sp of pages.live()) {
       if (pages.isTreePage(sp)) continue;
       for (let index = 0; index < 512; index++) {
         const lo = pages.entryLow(sp, index);
-        if (is_shadow_present_pte(lo) && is_last_spte(lo, sp_level(kvm, sp))) drop_spte(kvm, sptep_of(sp, index));
+        if (is_shadow_present_pte(lo) && is_last_spte(lo, get(pages.role[sp]!, kvm_mmu_page_role.at.level)))
+          drop_spte(kvm, sptep_of(sp, index));
       }
     }
     kvm_tdp_mmu_zap_leafs(kvm);

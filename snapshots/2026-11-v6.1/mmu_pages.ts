@@ -31,10 +31,7 @@ import {
   is_shadow_present_pte,
   make_nonleaf_spte,
   PG_LEVEL_4K,
-  sp_access,
   sp_ad_disabled,
-  sp_direct,
-  sp_level,
   spte_hi,
   spte_index,
   spte_lo,
@@ -54,11 +51,11 @@ const KVM_REFILL_PAGES = 25;
 
 /** v6.1.192 mmu.c account_shadowed */
 function account_shadowed(kvm: kvm, sp: number): void {
-  const { gfn, role } = kvm.vm.pages;
-  const slot = kvm_memslots_for_spte_role(kvm, role[sp]!);
+  const { gfn } = kvm.vm.pages;
+  const slot = kvm_memslots_for_spte_role(kvm, sp, 'account_shadowed');
   kvm.indirect_shadow_pages++;
   // The guest must not write upper tables unseen: only leaf tables may be out of sync.
-  if (sp_level(kvm, sp) > PG_LEVEL_4K) {
+  if (page_role.level(kvm, sp, 'account_shadowed') > PG_LEVEL_4K) {
     kvm_slot_page_track_add_page(kvm, slot, gfn[sp]!);
     return;
   }
@@ -68,10 +65,10 @@ function account_shadowed(kvm: kvm, sp: number): void {
 
 /** v6.1.192 mmu.c unaccount_shadowed */
 function unaccount_shadowed(kvm: kvm, sp: number): void {
-  const { gfn, role } = kvm.vm.pages;
-  const slot = kvm_memslots_for_spte_role(kvm, role[sp]!);
+  const { gfn } = kvm.vm.pages;
+  const slot = kvm_memslots_for_spte_role(kvm, sp, 'unaccount_shadowed');
   kvm.indirect_shadow_pages--;
-  if (sp_level(kvm, sp) > PG_LEVEL_4K) kvm_slot_page_track_remove_page(slot, gfn[sp]!);
+  if (page_role.level(kvm, sp, 'unaccount_shadowed') > PG_LEVEL_4K) kvm_slot_page_track_remove_page(slot, gfn[sp]!);
   else slot.memslots.forbidLarge(gfn[sp]!, -1);
 }
 
@@ -101,7 +98,7 @@ function kvm_unlink_unsync_page(kvm: kvm, sp: number): void {
 /** v6.1.192 mmu.c is_obsolete_sp (for_each_valid_sp skips these) */
 export function is_obsolete_sp(kvm: kvm, sp: number): boolean {
   const { pages } = kvm.vm;
-  if (get(pages.role[sp]!, at.invalid) !== 0) return true;
+  if (page_role.invalid(kvm, sp, 'is_obsolete_sp') !== 0) return true;
   return !pages.isTreePage(sp) && pages.generation[sp] !== kvm.mmu_valid_gen;
 }
 
@@ -111,8 +108,8 @@ export function is_obsolete_sp(kvm: kvm, sp: number): boolean {
  * tables when the host has one level more.
  */
 function sp_has_gptes(kvm: kvm, sp: number): boolean {
-  const role = kvm.vm.pages.role[sp]!;
-  return get(role, at.direct) === 0 && get(role, at.passthrough) === 0;
+  const by = 'sp_has_gptes';
+  return page_role.direct(kvm, sp, by) === 0 && page_role.passthrough(kvm, sp, by) === 0;
 }
 
 /** v6.1.192 mmu.c for_each_gfn_valid_sp_with_gptes */
@@ -183,14 +180,14 @@ function kvm_mmu_find_shadow_page(vcpu: kvm_vcpu, gfn: number, role: number): nu
   let sp = NO_PAGE;
   for (let found = pages.firstOf(gfn); found !== NO_PAGE; found = pages.nextOf(found)) {
     if (is_obsolete_sp(kvm, found)) continue;
-    if (pages.role[found] !== role) {
+    if (page_role.word(kvm, found, 'kvm_mmu_find_shadow_page') !== role) {
       // An upper table is about to be write-protected, which an unsync page of the same frame would contradict.
       if (get(role, at.level) > PG_LEVEL_4K && pages.unsync[found] === 1)
         kvm_mmu_prepare_zap_page(kvm, found, invalid_list);
       continue;
     }
     // The page decides, no longer the MMU: direct pages are neither unsync nor written by the guest.
-    if (!sp_direct(kvm, found)) {
+    if (page_role.direct(kvm, found, 'kvm_mmu_find_shadow_page') === 0) {
       if (pages.unsync[found] === 1) {
         // Brought up to date, but left unsync: guest writes stay uncaught until the guest flushes its TLB.
         const ret = kvm_sync_page(vcpu, found, invalid_list);
@@ -237,13 +234,13 @@ export function kvm_mmu_get_shadow_page(vcpu: kvm_vcpu, gfn: number, role: numbe
  */
 export function kvm_mmu_child_role(kvm: kvm, sptep: number, direct: boolean, access: number): number {
   const by = 'kvm_mmu_child_role';
-  const parent = { kvm, id: sptep_to_sp(sptep), reads: kvm.vm.reads };
-  let role = page_role.word(parent, by);
-  role = set(role, at.level, get(role, at.level) - 1);
+  const parent = sptep_to_sp(sptep);
+  let role = page_role.word(kvm, parent, by);
+  role = set(role, at.level, page_role.level(kvm, parent, by) - 1);
   role = set(role, at.access, access);
   role = set(role, at.direct, direct ? 1 : 0);
   role = set(role, at.passthrough, 0);
-  if (get(role, at.has_4_byte_gpte) === 0) return role;
+  if (page_role.has_4_byte_gpte(kvm, parent, by) === 0) return role;
   if (get(role, at.level) !== PG_LEVEL_4K)
     throw new Error('kvm_mmu_child_role: a 32-bit guest has one level below the root');
   return set(role, at.quadrant, spte_index(sptep) & 1);
@@ -295,7 +292,7 @@ export function validate_direct_spte(vcpu: kvm_vcpu, sptep: number, direct_acces
   const lo = spte_lo(kvm, sptep);
   if (!is_shadow_present_pte(lo) || is_large_pte(lo)) return;
   const child = child_of(kvm, sptep);
-  if (sp_access(kvm, child) === direct_access) return;
+  if (page_role.access(kvm, child, 'validate_direct_spte') === direct_access) return;
   drop_parent_pte(kvm, child, sptep);
   kvm_flush_remote_tlbs(kvm);
 }
@@ -313,14 +310,14 @@ export function unlink_child(kvm: kvm, sptep: number): void {
 export function mmu_page_zap_pte(kvm: kvm, sp: number, sptep: number, invalid_list: number[] | null): number {
   const lo = spte_lo(kvm, sptep);
   if (!is_shadow_present_pte(lo)) return 0;
-  if (is_last_spte(lo, sp_level(kvm, sp))) {
+  if (is_last_spte(lo, page_role.level(kvm, sp, 'mmu_page_zap_pte'))) {
     drop_spte(kvm, sptep);
     return 0;
   }
   const { pages, host } = kvm.vm;
   const child = child_of(kvm, sptep);
   drop_parent_pte(kvm, child, sptep);
-  const nested = get(pages.role[child]!, at.guest_mode) !== 0;
+  const nested = page_role.guest_mode(kvm, child, 'mmu_page_zap_pte') !== 0;
   if (host.tdp === 'none' || invalid_list === null || !nested || pages.hasParents(child)) return 0;
   return kvm_mmu_prepare_zap_page(kvm, child, invalid_list);
 }
@@ -343,7 +340,7 @@ function kvm_mmu_unlink_parents(kvm: kvm, sp: number): void {
 function mmu_zap_unsync_children(kvm: kvm, parent: number, invalid_list: number[]): number {
   const { pages } = kvm.vm;
   let zapped = 0;
-  if (sp_level(kvm, parent) === PG_LEVEL_4K) return 0;
+  if (page_role.level(kvm, parent, 'mmu_zap_unsync_children') === PG_LEVEL_4K) return 0;
   while (pages.unsyncChildren[parent]! > 0) {
     for (const page of collectUnsync(pages, parent)) {
       kvm_mmu_prepare_zap_page(kvm, page.id, invalid_list);
@@ -367,7 +364,7 @@ function __kvm_mmu_prepare_zap_page(kvm: kvm, sp: number, invalid_list: number[]
   nr_zapped += kvm_mmu_page_unlink_children(kvm, sp, invalid_list);
   kvm_mmu_unlink_parents(kvm, sp);
   const list_unstable = nr_zapped > 0;
-  const invalid = get(pages.role[sp]!, at.invalid) !== 0;
+  const invalid = page_role.invalid(kvm, sp, '__kvm_mmu_prepare_zap_page') !== 0;
   if (!invalid && sp_has_gptes(kvm, sp)) unaccount_shadowed(kvm, sp);
   if (pages.unsync[sp] === 1) kvm_unlink_unsync_page(kvm, sp);
   let zapped_root = false;
@@ -474,7 +471,7 @@ export function mmu_try_to_unsync_pages(
 
 /** v6.1.192 mmu.c detect_write_flooding: the third write since the last use says it is no table any more. */
 function detect_write_flooding(kvm: kvm, sp: number): boolean {
-  if (sp_level(kvm, sp) === PG_LEVEL_4K) return false;
+  if (page_role.level(kvm, sp, 'detect_write_flooding') === PG_LEVEL_4K) return false;
   const { writeFlooding } = kvm.vm.pages;
   writeFlooding[sp] = writeFlooding[sp]! + 1;
   return writeFlooding[sp]! >= 3;
@@ -483,7 +480,7 @@ function detect_write_flooding(kvm: kvm, sp: number): boolean {
 /** v6.1.192 mmu.c detect_write_misaligned */
 function detect_write_misaligned(kvm: kvm, sp: number, gpa: number, bytes: number): boolean {
   const offset = gpa % 4096;
-  const pte_size = get(kvm.vm.pages.role[sp]!, at.has_4_byte_gpte) !== 0 ? 4 : 8;
+  const pte_size = page_role.has_4_byte_gpte(kvm, sp, 'detect_write_misaligned') !== 0 ? 4 : 8;
   // One byte at the start of an entry changes status bits only, as clear_bit() does.
   if (bytes === 1 && (offset & (pte_size - 1)) === 0) return false;
   return ((offset ^ (offset + bytes - 1)) & -pte_size) !== 0 || bytes < 4;
@@ -491,17 +488,18 @@ function detect_write_misaligned(kvm: kvm, sp: number, gpa: number, bytes: numbe
 
 /** v6.1.192 mmu.c get_written_sptes: first entry and number of those a write touches, none when it is another quadrant's. */
 function get_written_sptes(kvm: kvm, sp: number, gpa: number): { index: number; nspte: number } {
-  const role = kvm.vm.pages.role[sp]!;
+  const by = 'get_written_sptes';
+  const level = page_role.level(kvm, sp, by);
   let page_offset = gpa % 4096;
   let nspte = 1;
-  if (get(role, at.has_4_byte_gpte) !== 0) {
+  if (page_role.has_4_byte_gpte(kvm, sp, by) !== 0) {
     page_offset *= 2;
     // A 32-bit PDE covers 4 MiB, an SPTE of level 2 covers 2 MiB.
-    if (get(role, at.level) === 2) {
+    if (level === 2) {
       page_offset = (page_offset & ~7) * 2;
       nspte = 2;
     }
-    if (page_offset >>> 12 !== get(role, at.quadrant)) return { index: 0, nspte: 0 };
+    if (page_offset >>> 12 !== page_role.quadrant(kvm, sp, by)) return { index: 0, nspte: 0 };
     page_offset &= 0xfff;
   }
   return { index: page_offset >>> 3, nspte };
@@ -536,7 +534,7 @@ export function kvm_mmu_pte_write(vcpu: kvm_vcpu, gpa: number, bytes: number): v
       const sptep = sptep_of(sp, index + i);
       if (is_shadow_present_pte(spte_lo(kvm, sptep))) flush = true;
       mmu_page_zap_pte(kvm, sp, sptep, null);
-      if (gentry !== 0 && sp_level(kvm, sp) !== PG_LEVEL_4K) counters.mmu_pde_zapped++;
+      if (gentry !== 0 && page_role.level(kvm, sp, 'kvm_mmu_pte_write') !== PG_LEVEL_4K) counters.mmu_pde_zapped++;
     }
   }
   kvm_mmu_remote_flush_or_zap(kvm, invalid_list, flush);
@@ -558,18 +556,17 @@ function kvm_zap_obsolete_pages(kvm: kvm): void {
   kvm_mmu_commit_zap_page(kvm, zapped_obsolete_pages);
 }
 
-/** v6.1.192 mmu.c kvm_mmu_zap_all: the VM's memory goes. Pages used as root are marked, and go with their last user. */
+/**
+ * v6.1.192 mmu.c kvm_mmu_zap_all: the VM's memory goes, from the newest page on. Pages used as root are marked, and go with
+ * their last user.
+ */
 export function kvm_mmu_zap_all(kvm: kvm): void {
   const { pages } = kvm.vm;
   const invalid_list: number[] = [];
-  for (let sp = pages.oldest; sp !== NO_PAGE; ) {
-    const newer = pages.newerThan(sp);
-    if (get(pages.role[sp]!, at.invalid) !== 0) {
-      sp = newer;
-      continue;
-    }
+  for (let sp = pages.newest; sp !== NO_PAGE; ) {
+    const older = pages.olderThan(sp);
     const { list_unstable } = __kvm_mmu_prepare_zap_page(kvm, sp, invalid_list);
-    sp = list_unstable ? pages.oldest : newer;
+    sp = list_unstable ? pages.newest : older;
   }
   kvm_mmu_commit_zap_page(kvm, invalid_list);
   if (kvm.vm.host.tdpMmu) kvm_tdp_mmu_zap_all(kvm);

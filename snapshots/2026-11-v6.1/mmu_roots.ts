@@ -44,9 +44,6 @@ export function to_shadow_page(kvm: kvm, hpa: number): number {
   return id !== NO_PAGE && kvm.vm.pages.isSpecial(id) ? NO_PAGE : id;
 }
 
-/** Accessor handle of a page, for reads of its role. */
-const sp_of = (kvm: kvm, id: number) => ({ kvm, id, reads: kvm.vm.reads });
-
 /** Frame that entry `i` of a table without header points to, INVALID_PAGE for none (INVALID_PAE_ROOT is 0). */
 function pae_root_frame(kvm: kvm, table: number, i: number): number {
   const { pages } = kvm.vm;
@@ -69,7 +66,7 @@ function mmu_free_root_page(kvm: kvm, root_hpa: number, invalid_list: number[]):
   if (sp === NO_PAGE) throw new Error(`mmu_free_root_page: frame ${root_hpa} is no shadow page`);
   log.note('put', sp);
   if (pages.isTreePage(sp)) kvm_tdp_mmu_put_root(kvm, sp);
-  else if (--pages.rootCount[sp]! === 0 && page_role.invalid(sp_of(kvm, sp), 'mmu_free_root_page') === 1)
+  else if (--pages.rootCount[sp]! === 0 && page_role.invalid(kvm, sp, 'mmu_free_root_page') === 1)
     kvm_mmu_prepare_zap_page(kvm, sp, invalid_list);
 }
 
@@ -128,7 +125,7 @@ export function kvm_mmu_free_guest_mode_roots(kvm: kvm, mmu: kvm_mmu): void {
     const { hpa } = mmu.prev_roots[i]!;
     if (!VALID_PAGE(hpa)) continue;
     const sp = to_shadow_page(kvm, hpa);
-    if (sp === NO_PAGE || page_role.guest_mode(sp_of(kvm, sp), by) === 1) roots_to_free |= KVM_MMU_ROOT_PREVIOUS(i);
+    if (sp === NO_PAGE || page_role.guest_mode(kvm, sp, by) === 1) roots_to_free |= KVM_MMU_ROOT_PREVIOUS(i);
   }
   kvm_mmu_free_roots(kvm, mmu, roots_to_free);
 }
@@ -327,7 +324,7 @@ function is_root_usable(kvm: kvm, root: kvm_mmu_root_info, pgd: number, new_role
   const direct = (new_role & DIRECT) !== 0;
   if (!(direct || root.pgd === pgd) || !VALID_PAGE(root.hpa)) return false;
   const sp = to_shadow_page(kvm, root.hpa);
-  return sp !== NO_PAGE && page_role.word(sp_of(kvm, sp), 'is_root_usable') === new_role >>> 0;
+  return sp !== NO_PAGE && page_role.word(kvm, sp, 'is_root_usable') === new_role >>> 0;
 }
 
 /** `direct` of a page role. */
@@ -398,7 +395,7 @@ export const kvm_mmu_new_pgd = probe(
       kvm_make_request(KVM_REQ.TLB_FLUSH_CURRENT, vcpu);
     }
     log.note('clear_mmio');
-    if ((new_role & DIRECT) === 0) clear_write_flooding(vcpu, to_shadow_page(kvm, mmu.root.hpa));
+    if (root_role.direct(mmu, 'kvm_mmu_new_pgd') === 0) clear_write_flooding(vcpu, to_shadow_page(kvm, mmu.root.hpa));
   },
   { skipped: undefined, detail: (new_pgd) => new_pgd.toString(16) },
 );
@@ -459,8 +456,13 @@ export function kvm_mmu_load_pgd(vcpu: kvm_vcpu): void {
   vcpu.cpu.loadRoot(mmu.root.hpa, root_role.level(mmu, 'kvm_mmu_load_pgd'));
 }
 
-/** v6.1.192 kvm_x86_ops.flush_tlb_current: hardware only. */
+/**
+ * v6.1.192 kvm_x86_ops.flush_tlb_current: hardware only. VMX names the context by an EPTP, which holds the depth; the CPU here
+ * knows what it was given.
+ */
 export function kvm_x86_flush_tlb_current(vcpu: kvm_vcpu): void {
+  const { mmu, kvm } = vcpu;
+  if (kvm.vm.host.tdp === 'ept' && VALID_PAGE(mmu.root.hpa)) root_role.level(mmu, 'vmx_flush_tlb_current');
   vcpu.log.note('hw_flush_current');
   vcpu.cpu.flushCurrent();
 }

@@ -6,11 +6,10 @@
  * NX huge pages (a mitigation, off in the recorded runs), write protection for PML while L2 runs and dirty logging (no
  * dirty log), the rotation of leaked address bits against L1TF (non-present SPTEs are zero here).
  */
-import { get } from '../../src/role/layout.ts';
 import type { Host } from '../../src/sim/host.ts';
 import { ENTRIES } from '../../src/sim/shadow-pages.ts';
 import { mmu_try_to_unsync_pages } from './mmu_pages.ts';
-import { kvm_mmu_page_role } from './role.ts';
+import { page_role } from './role.ts';
 import type { kvm, kvm_vcpu } from './types.ts';
 
 /** ACC_*_MASK: rights as role.access keeps them. */
@@ -116,13 +115,8 @@ export const KVM_PAGES_PER_HPAGE = (level: number): number => 2 ** (9 * (level -
 /** A frame without the bits below a large page of the level. */
 export const base_gfn_of = (gfn: number, level: number): number => gfn - (gfn % KVM_PAGES_PER_HPAGE(level));
 
-export const sp_level = (kvm: kvm, sp: number): number => get(kvm.vm.pages.role[sp]!, kvm_mmu_page_role.at.level);
-export const sp_direct = (kvm: kvm, sp: number): boolean =>
-  get(kvm.vm.pages.role[sp]!, kvm_mmu_page_role.at.direct) !== 0;
-export const sp_access = (kvm: kvm, sp: number): number => get(kvm.vm.pages.role[sp]!, kvm_mmu_page_role.at.access);
 /** v6.1.192 arch/x86/kvm/mmu/mmu_internal.h sp_ad_disabled */
-export const sp_ad_disabled = (kvm: kvm, sp: number): boolean =>
-  get(kvm.vm.pages.role[sp]!, kvm_mmu_page_role.at.ad_disabled) !== 0;
+export const sp_ad_disabled = (kvm: kvm, sp: number): boolean => page_role.ad_disabled(kvm, sp, 'sp_ad_disabled') !== 0;
 
 /** v6.1.192 spte.h spte_ad_enabled */
 const spte_ad_enabled = (hi: number): boolean => (hi & SPTE_TDP_AD_DISABLED_HI) === 0;
@@ -166,8 +160,8 @@ export function make_spte(
 ): boolean {
   const { kvm, new_spte } = vcpu;
   const masks = spte_masks_of(kvm.vm.host);
-  const level = sp_level(kvm, sp);
-  const ad_disabled = sp_ad_disabled(kvm, sp);
+  const level = page_role.level(kvm, sp, 'make_spte');
+  const ad_disabled = page_role.ad_disabled(kvm, sp, 'make_spte') !== 0;
   let lo = SPTE_MMU_PRESENT_MASK | masks.shadow_present_mask;
   let hi = ad_disabled ? SPTE_TDP_AD_DISABLED_HI : 0;
   let wrprot = false;

@@ -15,7 +15,7 @@ import {
   RET_PF_SPURIOUS,
 } from './mmu_fault.ts';
 import { kvm_flush_remote_tlbs, tdp_spte_set } from './mmu_rmap.ts';
-import { kvm_mmu_page_role, root_role } from './role.ts';
+import { kvm_mmu_page_role, page_role, root_role } from './role.ts';
 import {
   ACC_ALL,
   base_gfn_of,
@@ -27,10 +27,9 @@ import {
   make_spte,
   PG_LEVEL_4K,
   PT_PAGE_SIZE_MASK,
-  sp_ad_disabled,
-  sp_level,
   spte_hi,
   spte_lo,
+  spte_masks_of,
   spte_to_pfn,
   sptep_of,
 } from './spte.ts';
@@ -54,7 +53,7 @@ export function kvm_tdp_mmu_get_vcpu_root(vcpu: kvm_vcpu): number {
   const { kvm } = vcpu;
   const { pages } = kvm.vm;
   const role = root_role.word(vcpu.mmu, 'kvm_tdp_mmu_get_vcpu_root_hpa');
-  let root = kvm.tdp_mmu_roots.find((id) => pages.role[id] === role);
+  let root = kvm.tdp_mmu_roots.find((id) => page_role.word(kvm, id, 'kvm_tdp_mmu_get_vcpu_root_hpa') === role);
   if (root === undefined) {
     root = tdp_mmu_alloc_sp(kvm, 0, role);
     pages.rootCount[root] = 1;
@@ -78,21 +77,22 @@ export function kvm_tdp_mmu_put_root(kvm: kvm, root: number): void {
 /** v6.1.192 tdp_mmu.c tdp_mmu_zap_root: empties the tree. */
 function tdp_mmu_zap_root(kvm: kvm, root: number): void {
   let flush = false;
+  const level = page_role.level(kvm, root, 'tdp_mmu_zap_root');
   for (let index = 0; index < 512; index++) {
     if (!is_shadow_present_pte(kvm.vm.pages.entryLow(root, index))) continue;
-    tdp_mmu_zap_spte(kvm, root, index);
+    tdp_mmu_zap_spte(kvm, root, index, level);
     flush = true;
   }
   if (flush) kvm_flush_remote_tlbs(kvm);
 }
 
 /** v6.1.192 tdp_mmu.c __handle_changed_spte for an entry that becomes empty: the table below goes with it. */
-function tdp_mmu_zap_spte(kvm: kvm, sp: number, index: number): void {
+function tdp_mmu_zap_spte(kvm: kvm, sp: number, index: number, level: number): void {
   const { pages } = kvm.vm;
   const lo = pages.entryLow(sp, index);
   const hi = pages.entryHigh(sp, index);
   tdp_spte_set(kvm, sp, index, 0, 0);
-  if (is_last_spte(lo, sp_level(kvm, sp))) return;
+  if (is_last_spte(lo, level)) return;
   handle_removed_pt(kvm, pages.idOfFrame(spte_to_pfn(lo, hi)));
 }
 
@@ -101,8 +101,9 @@ function handle_removed_pt(kvm: kvm, sp: number): void {
   const { pages, counters } = kvm.vm;
   counters.zap_pages++;
   kvm.vm.zappedByRole.add(pages.role[sp]!);
+  const level = page_role.level(kvm, sp, 'handle_removed_pt');
   for (let index = 0; index < 512; index++) {
-    if (is_shadow_present_pte(pages.entryLow(sp, index))) tdp_mmu_zap_spte(kvm, sp, index);
+    if (is_shadow_present_pte(pages.entryLow(sp, index))) tdp_mmu_zap_spte(kvm, sp, index, level);
   }
   pages.destroy(sp);
 }
@@ -110,7 +111,10 @@ function handle_removed_pt(kvm: kvm, sp: number): void {
 /** v6.1.192 tdp_mmu.c kvm_tdp_mmu_invalidate_all_roots: no root is found by its role any more. */
 export function kvm_tdp_mmu_invalidate_all_roots(kvm: kvm): void {
   const { pages } = kvm.vm;
-  for (const root of kvm.tdp_mmu_roots) pages.role[root] = set(pages.role[root]!, at.invalid, 1);
+  for (const root of kvm.tdp_mmu_roots) {
+    if (page_role.invalid(kvm, root, 'kvm_tdp_mmu_invalidate_all_roots') !== 0) continue;
+    pages.role[root] = set(pages.role[root]!, at.invalid, 1);
+  }
 }
 
 /** v6.1.192 tdp_mmu.c kvm_tdp_mmu_zap_invalidated_roots: emptied, and the TDP MMU lets go of them; the vCPUs keep empty trees. */
@@ -138,8 +142,8 @@ export function kvm_mmu_uninit_tdp_mmu(kvm: kvm): void {
 export function tdp_mmu_walk(vcpu: kvm_vcpu, gfn: number): number {
   const { kvm } = vcpu;
   const { pages } = kvm.vm;
-  for (let sp = pages.idOfFrame(vcpu.mmu.root.hpa); ; ) {
-    const level = sp_level(kvm, sp);
+  let sp = pages.idOfFrame(vcpu.mmu.root.hpa);
+  for (let level = page_role.level(kvm, sp, 'tdp_iter_start'); ; level--) {
     const sptep = sptep_of(sp, index_of(gfn, level));
     const lo = spte_lo(kvm, sptep);
     if (!is_shadow_present_pte(lo) || is_last_spte(lo, level)) return sptep;
@@ -155,7 +159,7 @@ export function kvm_tdp_mmu_map(vcpu: kvm_vcpu, fault: kvm_page_fault): number {
   const { pages } = kvm.vm;
   kvm_mmu_hugepage_adjust(vcpu, fault);
   let sp = pages.idOfFrame(vcpu.mmu.root.hpa);
-  for (let level = sp_level(kvm, sp); level > fault.goal_level; level--) {
+  for (let level = page_role.level(kvm, sp, 'tdp_iter_start'); level > fault.goal_level; level--) {
     const index = index_of(fault.gfn, level);
     const lo = pages.entryLow(sp, index);
     if (!is_shadow_present_pte(lo)) sp = tdp_mmu_link_sp(vcpu, sp, index, base_gfn_of(fault.gfn, level));
@@ -167,7 +171,7 @@ export function kvm_tdp_mmu_map(vcpu: kvm_vcpu, fault: kvm_page_fault): number {
 
 /** v6.1.192 tdp_mmu.c tdp_mmu_init_child_sp: the child's role is the parent's, one level down. */
 function tdp_mmu_init_child_sp(kvm: kvm, parent: number, gfn: number): number {
-  const role = kvm.vm.pages.role[parent]!;
+  const role = page_role.word(kvm, parent, 'tdp_mmu_init_child_sp');
   return tdp_mmu_alloc_sp(kvm, gfn, set(role, at.level, get(role, at.level) - 1));
 }
 
@@ -180,7 +184,7 @@ function tdp_mmu_link_sp(vcpu: kvm_vcpu, parent: number, index: number, gfn: num
 
 function tdp_mmu_point_to(vcpu: kvm_vcpu, parent: number, index: number, sp: number): void {
   const { kvm, new_spte } = vcpu;
-  make_nonleaf_spte(vcpu, kvm.vm.pages.frameOf(sp), sp_ad_disabled(kvm, sp));
+  make_nonleaf_spte(vcpu, kvm.vm.pages.frameOf(sp), spte_masks_of(kvm.vm.host).shadow_accessed_mask === 0);
   tdp_spte_set(kvm, parent, index, new_spte.lo, new_spte.hi);
 }
 
@@ -194,7 +198,7 @@ function tdp_mmu_split_huge_page(vcpu: kvm_vcpu, parent: number, index: number, 
   const huge_lo = pages.entryLow(parent, index);
   const huge_hi = pages.entryHigh(parent, index);
   const sp = tdp_mmu_init_child_sp(kvm, parent, gfn);
-  const level = sp_level(kvm, sp);
+  const level = get(page_role.word(kvm, sp, 'tdp_mmu_split_huge_page'), at.level);
   // The table is not linked yet, so filling it is no change of the tree (and no tracepoint).
   for (let i = 0; i < 512; i++) {
     const frame = gfn + i * KVM_PAGES_PER_HPAGE(level);
@@ -209,7 +213,7 @@ function tdp_mmu_split_huge_page(vcpu: kvm_vcpu, parent: number, index: number, 
 function tdp_mmu_map_handle_target_level(vcpu: kvm_vcpu, fault: kvm_page_fault, sp: number): number {
   const { kvm, new_spte } = vcpu;
   const { pages } = kvm.vm;
-  const level = sp_level(kvm, sp);
+  const level = page_role.level(kvm, sp, 'tdp_mmu_map_handle_target_level');
   const index = index_of(fault.gfn, level);
   const old_lo = pages.entryLow(sp, index);
   const old_hi = pages.entryHigh(sp, index);
@@ -231,16 +235,15 @@ function tdp_mmu_map_handle_target_level(vcpu: kvm_vcpu, fault: kvm_page_fault, 
 
 /** v6.1.192 tdp_mmu.c kvm_tdp_mmu_zap_leafs: every leaf of every tree; the tables above stay. */
 export function kvm_tdp_mmu_zap_leafs(kvm: kvm): void {
-  for (const root of kvm.tdp_mmu_roots) zap_leafs(kvm, root);
+  for (const root of kvm.tdp_mmu_roots) zap_leafs(kvm, root, page_role.level(kvm, root, 'tdp_iter_start'));
 }
 
-function zap_leafs(kvm: kvm, sp: number): void {
+function zap_leafs(kvm: kvm, sp: number, level: number): void {
   const { pages } = kvm.vm;
-  const level = sp_level(kvm, sp);
   for (let index = 0; index < 512; index++) {
     const lo = pages.entryLow(sp, index);
     if (!is_shadow_present_pte(lo)) continue;
     if (is_last_spte(lo, level)) tdp_spte_set(kvm, sp, index, 0, 0);
-    else zap_leafs(kvm, pages.idOfFrame(spte_to_pfn(lo, pages.entryHigh(sp, index))));
+    else zap_leafs(kvm, pages.idOfFrame(spte_to_pfn(lo, pages.entryHigh(sp, index))), level - 1);
   }
 }

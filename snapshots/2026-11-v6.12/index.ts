@@ -258,9 +258,12 @@ function create_vcpu(owner: kvm, registers: Registers, cpu: Cpu): kvm_vcpu {
   return vcpu;
 }
 
-/** v6.12.117 vmx/vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces. SVM has no use for them. */
+/**
+ * v6.12.117 vmx/vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces, for virtual-8086 mode. SVM
+ * and, with EPT, unrestricted guests have no use for them.
+ */
 function set_tss_addr({ vm }: kvm, address: number): void {
-  if (vm.host.vendor !== 'vmx') return;
+  if (vm.host.vendor !== 'vmx' || vm.host.tdp !== 'none') return;
   for (const { memslots } of vm.addressSpaces) memslots.addPrivate(Math.floor(address / 4096), 3);
 }
 

@@ -6,6 +6,7 @@
  * Left out: CPUs without PSE-36 (bits 20:13 of a 4 MiB page would be reserved; every CPU with virtualisation has it).
  */
 import { set } from '../../src/role/layout.ts';
+import { noteMember } from '../../src/role/reads.ts';
 import type { U64 } from '../../src/sim/host.ts';
 import { PFEC } from '../../src/sim/paging-bits.ts';
 import { CR0 } from '../../src/sim/registers.ts';
@@ -333,6 +334,7 @@ export function permission_fault(
   pte_access: number,
   pte_pkey: number,
   access: number,
+  caller?: string,
 ): number {
   const by = 'permission_fault';
   const { registers } = vcpu;
@@ -341,10 +343,12 @@ export function permission_fault(
   // Conversion to 32 bits drops the implicit flag.
   const pfec = access | 0;
   const index = (pfec + (not_smap ? PFEC.RSVD : 0)) >> 1;
-  mmu.reads?.note(by, 'mmu', 'permissions');
+  noteMember(mmu, by, 'permissions');
+  if (caller !== undefined) noteMember(mmu, caller, 'permissions');
   let fault = (mmu.permissions[index]! >> pte_access) & 1;
   let errcode: number = PFEC.P;
-  mmu.reads?.note(by, 'mmu', 'pkru_mask');
+  noteMember(mmu, by, 'pkru_mask');
+  if (caller !== undefined) noteMember(mmu, caller, 'pkru_mask');
   if (mmu.pkru_mask) {
     const pkru_bits = (registers.pkru >>> (pte_pkey * 2)) & 3;
     const offset = (pfec & ~PFEC.P) + (pte_access & ACC_USER_MASK ? PFEC.RSVD : 0);
@@ -356,7 +360,7 @@ export function permission_fault(
   return fault ? errcode : 0;
 }
 
-/** v6.12.117 spte.h __is_bad_mt_xwr: whether the low half of an entry has a memory type or rights that EPT forbids. */
+/** v6.12.117 spte.h __is_bad_mt_xwr: whether an entry (low half) has a memory type or rights that EPT forbids. */
 const __is_bad_mt_xwr = (rsvd_check: rsvd_bits_validate, lo: number): boolean =>
   ((rsvd_check.bad_mt_xwr[(lo >> 5) & 1]! >>> (lo & 31)) & 1) !== 0;
 

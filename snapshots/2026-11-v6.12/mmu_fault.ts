@@ -43,7 +43,7 @@ import {
   pttype64,
   UNMAPPED_GVA,
 } from './paging_tmpl.ts';
-import { cpu_role, root_role } from './role.ts';
+import { cpu_role, page_role, root_role } from './role.ts';
 import {
   ACC_ALL,
   ACCESSED_BY_KVM,
@@ -61,9 +61,7 @@ import {
   PT32E_ROOT_LEVEL,
   PT64_ROOT_4LEVEL,
   restore_acc_track_spte,
-  sp_access,
   sp_ad_disabled,
-  sp_level,
   spte_can_locklessly_be_made_writable,
   spte_hi,
   spte_index,
@@ -193,9 +191,10 @@ export function mmu_set_spte(
   let old_lo = spte_lo(kvm, sptep);
   let old_hi = spte_hi(kvm, sptep);
   if (is_shadow_present_pte(old_lo)) {
-    const same_leaf = is_last_spte(old_lo, sp_level(kvm, sp)) && spte_to_pfn(old_lo, old_hi) === gfn;
+    const level = page_role.level(kvm, sp, 'mmu_set_spte');
+    const same_leaf = is_last_spte(old_lo, level) && spte_to_pfn(old_lo, old_hi) === gfn;
     if (fault === null && same_leaf && kvm.vm.differences.has(ACCESSED_BY_KVM)) return RET_PF_SPURIOUS;
-    if (sp_level(kvm, sp) > PG_LEVEL_4K && !is_large_pte(old_lo)) {
+    if (level > PG_LEVEL_4K && !is_large_pte(old_lo)) {
       unlink_child(kvm, sptep);
       flush = true;
     } else if (spte_to_pfn(old_lo, old_hi) !== gfn) {
@@ -214,7 +213,7 @@ export function mmu_set_spte(
   }
   if (wrprot && fault?.write) ret = RET_PF_WRITE_PROTECTED;
   if (flush) kvm_flush_remote_tlbs(kvm);
-  if (!was_rmapped) rmap_add(kvm, sptep, gfn, pte_access);
+  if (!was_rmapped) rmap_add(kvm, kvm_vcpu_memslots(vcpu), sptep, gfn, pte_access);
   else kvm_mmu_page_set_access(kvm, sptep, pte_access);
   return ret;
 }
@@ -229,14 +228,14 @@ export function __direct_pte_prefetch(vcpu: kvm_vcpu, sptep: number): void {
     if (at === sptep || is_shadow_present_pte(spte_lo(kvm, at))) continue;
     const gfn = kvm.vm.pages.gfn[sp]! + spte_index(at);
     if (!memslots.isVisible(gfn)) return;
-    mmu_set_spte(vcpu, at, sp_access(kvm, sp), gfn, null);
+    mmu_set_spte(vcpu, at, page_role.access(kvm, sp, 'direct_pte_prefetch_many'), gfn, null);
   }
 }
 
 /** v6.12.117 mmu.c direct_pte_prefetch: without accessed bits a prefetched entry would look used. */
 function direct_pte_prefetch(vcpu: kvm_vcpu, sptep: number): void {
   const sp = sptep_to_sp(sptep);
-  if (sp_ad_disabled(vcpu.kvm, sp) || sp_level(vcpu.kvm, sp) > PG_LEVEL_4K) return;
+  if (sp_ad_disabled(vcpu.kvm, sp) || page_role.level(vcpu.kvm, sp, 'direct_pte_prefetch') > PG_LEVEL_4K) return;
   __direct_pte_prefetch(vcpu, sptep);
 }
 
@@ -297,7 +296,8 @@ function fast_page_fault(vcpu: kvm_vcpu, fault: kvm_page_fault): number {
   if (sptep < 0) return RET_PF_INVALID;
   const lo = spte_lo(kvm, sptep);
   const hi = spte_hi(kvm, sptep);
-  if (!is_shadow_present_pte(lo) || !is_last_spte(lo, sp_level(kvm, sptep_to_sp(sptep)))) return RET_PF_INVALID;
+  if (!is_shadow_present_pte(lo) || !is_last_spte(lo, page_role.level(kvm, sptep_to_sp(sptep), 'fast_page_fault')))
+    return RET_PF_INVALID;
   if (is_access_allowed(masks, fault, lo, hi)) return RET_PF_SPURIOUS;
   new_spte.lo = lo;
   new_spte.hi = hi;
@@ -345,7 +345,6 @@ export function is_page_fault_stale(vcpu: kvm_vcpu): boolean {
 
 /** v6.12.117 mmu.c direct_page_fault */
 function direct_page_fault(vcpu: kvm_vcpu, fault: kvm_page_fault): number {
-  fault.gfn = Math.floor(fault.addr / 4096);
   if (page_fault_handle_page_track(vcpu, fault)) return RET_PF_WRITE_PROTECTED;
   const fast = fast_page_fault(vcpu, fault);
   if (fast !== RET_PF_INVALID) return fast;
@@ -439,7 +438,7 @@ function kvm_mmu_do_page_fault(vcpu: kvm_vcpu, addr: number, error_code: number)
     user: (error_code & PFEC.U) !== 0,
     max_level: KVM_MAX_HUGEPAGE_LEVEL,
     goal_level: PG_LEVEL_4K,
-    gfn: 0,
+    gfn: root_role.direct(vcpu.mmu, 'kvm_mmu_do_page_fault') !== 0 ? Math.floor(addr / 4096) : 0,
   });
 }
 

@@ -6,9 +6,8 @@
  * Left out: ageing and unmapping for the host's memory management and dirty logging (the host here never takes a page
  * away), host page statistics, and the limit of 1000 mappings of one frame after which KVM drops them all.
  */
-import { get } from '../../src/role/layout.ts';
 import type { AddressSpace } from '../../src/sim/vm.ts';
-import { kvm_mmu_page_role } from './role.ts';
+import { page_role } from './role.ts';
 import {
   is_accessed_spte,
   is_dirty_spte,
@@ -18,8 +17,6 @@ import {
   KVM_PAGES_PER_HPAGE,
   PG_LEVEL_4K,
   PT_WRITABLE_MASK,
-  sp_direct,
-  sp_level,
   spte_can_locklessly_be_made_writable,
   spte_hi,
   spte_index,
@@ -36,8 +33,8 @@ import { kvm_make_all_cpus_request } from './x86.ts';
 export const KVM_MAX_HUGEPAGE_LEVEL = 3;
 
 /** v6.12.117 arch/x86/include/asm/kvm_host.h kvm_memslots_for_spte_role: SMM has memslots of its own. */
-export const kvm_memslots_for_spte_role = (kvm: kvm, role: number): AddressSpace =>
-  kvm.vm.addressSpaces[get(role, kvm_mmu_page_role.at.smm) === 0 ? 0 : 1];
+export const kvm_memslots_for_spte_role = (kvm: kvm, sp: number, by: string): AddressSpace =>
+  kvm.vm.addressSpaces[page_role.smm(kvm, sp, by) === 0 ? 0 : 1];
 
 /** virt/kvm/kvm_main.c kvm_vcpu_memslots */
 export const kvm_vcpu_memslots = (vcpu: kvm_vcpu): AddressSpace => vcpu.kvm.vm.addressSpaces[vcpu.is_smm ? 1 : 0];
@@ -75,15 +72,15 @@ export function mmu_spte_clear_no_track(kvm: kvm, sptep: number): void {
 
 /** v6.12.117 mmu.c kvm_mmu_page_set_access: the rights the guest's tables give, before any that KVM takes away. */
 export function kvm_mmu_page_set_access(kvm: kvm, sptep: number, access: number): void {
-  if (!sp_direct(kvm, sptep_to_sp(sptep))) kvm.shadowed_access.set(sptep, access);
+  // C keeps none for direct pages, and nothing asks for them.
+  kvm.shadowed_access.set(sptep, access);
 }
 
-/** v6.12.117 mmu.c rmap_add */
-export function rmap_add(kvm: kvm, sptep: number, gfn: number, pte_access: number): void {
+/** v6.12.117 mmu.c rmap_add: the caller knows the address space already. */
+export function rmap_add(kvm: kvm, { rmap }: AddressSpace, sptep: number, gfn: number, pte_access: number): void {
   const sp = sptep_to_sp(sptep);
   kvm_mmu_page_set_access(kvm, sptep, pte_access);
-  const { rmap } = kvm_memslots_for_spte_role(kvm, kvm.vm.pages.role[sp]!);
-  rmap.add(gfn, sp_level(kvm, sp), sp, spte_index(sptep));
+  rmap.add(gfn, page_role.level(kvm, sp, 'rmap_add'), sp, spte_index(sptep));
 }
 
 /** v6.12.117 mmu.c drop_spte: clears a leaf and takes it out of the rmap. */
@@ -93,8 +90,8 @@ export function drop_spte(kvm: kvm, sptep: number): void {
   const gfn = spte_to_pfn(lo, spte_hi(kvm, sptep));
   mmu_spte_clear_no_track(kvm, sptep);
   if (!is_shadow_present_pte(lo)) return;
-  const { rmap } = kvm_memslots_for_spte_role(kvm, kvm.vm.pages.role[sp]!);
-  rmap.remove(gfn, sp_level(kvm, sp), sp, spte_index(sptep));
+  const { rmap } = kvm_memslots_for_spte_role(kvm, sp, 'rmap_remove');
+  rmap.remove(gfn, page_role.level(kvm, sp, 'rmap_remove'), sp, spte_index(sptep));
 }
 
 /** v6.12.117 mmu.c drop_large_spte: makes way for a table where a large page was mapped. */
@@ -130,7 +127,7 @@ export function kvm_mmu_slot_gfn_write_protect(kvm: kvm, slot: AddressSpace, gfn
     }
   }
   for (const root of kvm.tdp_mmu_roots) {
-    if (kvm_memslots_for_spte_role(kvm, kvm.vm.pages.role[root]!) !== slot) continue;
+    if (kvm_memslots_for_spte_role(kvm, root, 'kvm_mmu_page_as_id') !== slot) continue;
     if (write_protect_tdp(kvm, root, gfn)) write_protected = true;
   }
   return write_protected;
@@ -139,8 +136,8 @@ export function kvm_mmu_slot_gfn_write_protect(kvm: kvm, slot: AddressSpace, gfn
 /** v6.12.117 tdp_mmu.c write_protect_gfn: the leaf for the frame in one tree. */
 function write_protect_tdp(kvm: kvm, root: number, gfn: number): boolean {
   const { pages } = kvm.vm;
-  for (let sp = root; ; ) {
-    const level = sp_level(kvm, sp);
+  let sp = root;
+  for (let level = page_role.level(kvm, root, 'tdp_iter_start'); ; level--) {
     const index = Math.floor(gfn / KVM_PAGES_PER_HPAGE(level)) % 512;
     const lo = pages.entryLow(sp, index);
     if (!is_shadow_present_pte(lo)) return false;

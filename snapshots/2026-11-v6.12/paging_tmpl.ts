@@ -7,6 +7,7 @@
  * async page faults, dirty logging, PML for L2, the note whether the guest writes its own table (it only
  * steers retries after a failed emulation), and the exit qualification that KVM makes up for an L1 that uses EPT.
  */
+import { noteMember } from '../../src/role/reads.ts';
 import { PFEC } from '../../src/sim/paging-bits.ts';
 import { NO_PAGE } from '../../src/sim/shadow-pages.ts';
 import { __is_rsvd_bits_set, permission_fault } from './calc.ts';
@@ -52,9 +53,6 @@ import {
   PT_PRESENT_MASK,
   PT_WRITABLE_MASK,
   PT32E_ROOT_LEVEL,
-  sp_access,
-  sp_direct,
-  sp_level,
   spte_index,
   spte_lo,
   spte_masks_of,
@@ -109,8 +107,8 @@ function gpte_to_gfn_lvl(pt: pttype, lo: number, hi: number, level: number): num
 const pse36_gfn_delta = (lo: number): number => ((lo >>> 13) & 0xf) * 2 ** 20;
 
 /** FNAME(protect_clean_gpte): no write right before the guest's entry is dirty, or KVM would never learn of the write. */
-function protect_clean_gpte(pt: pttype, mmu: kvm_mmu, access: number, lo: number, by: string): number {
-  return have_accessed_dirty(pt, mmu, by) && !(lo & pt.dirty) ? access & ~ACC_WRITE_MASK : access;
+function protect_clean_gpte(pt: pttype, mmu: kvm_mmu, access: number, lo: number): number {
+  return have_accessed_dirty(pt, mmu, 'protect_clean_gpte') && !(lo & pt.dirty) ? access & ~ACC_WRITE_MASK : access;
 }
 
 /** FNAME(gpte_access): the rights in an entry, or in the AND of several with `nx` the OR of their NX bits. */
@@ -225,6 +223,7 @@ export function walk_addr_generic(
     counters.guest_walk_elements++;
     walker.pt_access[level - 1] = gpte_access(pt, all_lo, any_nx);
     if (!(pte_lo & pt.present)) return walk_error(walker, vcpu, mmu, addr, access, 0);
+    noteMember(mmu, by, 'guest_rsvd_check');
     if (__is_rsvd_bits_set(mmu.guest_rsvd_check, pte_lo, pte_hi, level)) {
       return walk_error(walker, vcpu, mmu, addr, access, PFERR_RSVD_MASK | PFERR_PRESENT_MASK);
     }
@@ -235,7 +234,7 @@ export function walk_addr_generic(
     if (is_last_gpte(pt, mmu, level, pte_lo)) break;
   }
   walker.pte_access = gpte_access(pt, all_lo, any_nx);
-  const errcode = permission_fault(vcpu, mmu, walker.pte_access, gpte_pkeys(pt, pte_hi), access);
+  const errcode = permission_fault(vcpu, mmu, walker.pte_access, gpte_pkeys(pt, pte_hi), access, by);
   if (errcode !== 0) return walk_error(walker, vcpu, mmu, addr, access, errcode);
   let gfn = gpte_to_gfn_lvl(pt, pte_lo, pte_hi, level);
   gfn += pt.bytes === 4 ? (addr >>> 12) & (level === 1 ? 0 : 0x3ff) : page_within(addr, level);
@@ -243,7 +242,7 @@ export function walk_addr_generic(
   const real_gpa = kvm_translate_gpa(vcpu, mmu, gfn * 4096, access);
   if (real_gpa === UNMAPPED_GVA) return nested_error(walker, vcpu);
   walker.gfn = Math.floor(real_gpa / 4096);
-  if (write_fault === 0) walker.pte_access = protect_clean_gpte(pt, mmu, walker.pte_access, pte_lo, by);
+  if (write_fault === 0) walker.pte_access = protect_clean_gpte(pt, mmu, walker.pte_access, pte_lo);
   const marked = (all_lo & pt.accessed) !== 0 && (write_fault === 0 || (pte_lo & pt.dirty) !== 0);
   if (have_ad && !marked) update_accessed_dirty_bits(pt, walker, vcpu, write_fault);
   return true;
@@ -297,6 +296,7 @@ export function paging_gva_to_gpa(
 /** FNAME(prefetch_invalid_gpte): drops the SPTE when the guest's entry may not be used ahead of time. */
 function prefetch_invalid_gpte(pt: pttype, vcpu: kvm_vcpu, sptep: number, lo: number, hi: number): boolean {
   const { kvm, mmu } = vcpu;
+  noteMember(mmu, 'prefetch_invalid_gpte', 'guest_rsvd_check');
   const usable =
     (lo & pt.present) !== 0 &&
     ((lo & pt.accessed) !== 0 || !have_accessed_dirty(pt, mmu, 'prefetch_invalid_gpte')) &&
@@ -309,9 +309,9 @@ function prefetch_invalid_gpte(pt: pttype, vcpu: kvm_vcpu, sptep: number, lo: nu
 function prefetch_gpte(pt: pttype, vcpu: kvm_vcpu, sptep: number, lo: number, hi: number): boolean {
   if (prefetch_invalid_gpte(pt, vcpu, sptep, lo, hi)) return false;
   const gfn = gpte_to_gfn_lvl(pt, lo, hi, PG_LEVEL_4K);
-  const access = sp_access(vcpu.kvm, sptep_to_sp(sptep)) & gpte_access(pt, lo, hi);
+  const access = page_role.access(vcpu.kvm, sptep_to_sp(sptep), 'prefetch_gpte') & gpte_access(pt, lo, hi);
   if (!kvm_vcpu_memslots(vcpu).memslots.isVisible(gfn)) return false;
-  mmu_set_spte(vcpu, sptep, protect_clean_gpte(pt, vcpu.mmu, access, lo, 'prefetch_gpte'), gfn, null);
+  mmu_set_spte(vcpu, sptep, protect_clean_gpte(pt, vcpu.mmu, access, lo), gfn, null);
   return true;
 }
 
@@ -334,8 +334,8 @@ function gpte_changed(pt: pttype, vcpu: kvm_vcpu, gw: guest_walker, level: numbe
 function pte_prefetch(pt: pttype, vcpu: kvm_vcpu, gw: guest_walker, sptep: number): void {
   const { kvm } = vcpu;
   const sp = sptep_to_sp(sptep);
-  if (sp_level(kvm, sp) > PG_LEVEL_4K) return;
-  if (sp_direct(kvm, sp)) {
+  if (page_role.level(kvm, sp, 'pte_prefetch') > PG_LEVEL_4K) return;
+  if (page_role.direct(kvm, sp, 'pte_prefetch') !== 0) {
     __direct_pte_prefetch(vcpu, sptep);
     return;
   }
@@ -425,7 +425,7 @@ export function paging_page_fault(pt: pttype, vcpu: kvm_vcpu, fault: kvm_page_fa
 /** FNAME(get_level1_sp_gpa): where the guest entries begin that a leaf page shadows. */
 function get_level1_sp_gpa(pt: pttype, vcpu: kvm_vcpu, sp: number): number {
   const { kvm } = vcpu;
-  const quadrant = pt.bytes === 4 ? page_role.quadrant({ kvm, id: sp, reads: kvm.vm.reads }, 'get_level1_sp_gpa') : 0;
+  const quadrant = pt.bytes === 4 ? page_role.quadrant(kvm, sp, 'get_level1_sp_gpa') : 0;
   return kvm.vm.pages.gfn[sp]! * 4096 + quadrant * 512 * pt.bytes;
 }
 
@@ -445,8 +445,8 @@ export function paging_sync_spte(pt: pttype, vcpu: kvm_vcpu, sp: number, index: 
   if (prefetch_invalid_gpte(pt, vcpu, sptep, lo, hi)) return 1;
   const old_lo = pages.entryLow(sp, index);
   const gfn = gpte_to_gfn_lvl(pt, lo, hi, PG_LEVEL_4K);
-  const access = page_role.access({ kvm, id: sp, reads: kvm.vm.reads }, by);
-  const pte_access = protect_clean_gpte(pt, mmu, access & gpte_access(pt, lo, hi), lo, by);
+  const access = page_role.access(kvm, sp, by);
+  const pte_access = protect_clean_gpte(pt, mmu, access & gpte_access(pt, lo, hi), lo);
   // Where no bit of the format says "present", an entry without rights would not be present at all.
   const no_rights = pte_access === 0 && spte_masks_of(kvm.vm.host).shadow_present_mask === 0;
   if (no_rights || gfn !== spte_to_pfn(old_lo, pages.entryHigh(sp, index))) {

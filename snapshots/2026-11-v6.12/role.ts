@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { layout, pad } from '../../src/role/layout.ts';
-import { roleReader } from '../../src/role/reads.ts';
-import type { kvm_mmu, shadow_page } from './types.ts';
+import { noteAccessor, pageRoleReader, roleReader } from '../../src/role/reads.ts';
+import type { kvm_mmu } from './types.ts';
 
 /** v6.12.117 arch/x86/include/asm/kvm_host.h union kvm_mmu_page_role */
 export const kvm_mmu_page_role = layout(32, [
@@ -45,18 +45,19 @@ export const cpu_role = {
  * v6.12.117 mmu.c BUILD_MMU_ROLE_ACCESSOR: facts of the guest's paging mode. `by` is the function that asks.
  * Paging and PAE are derived (since faf72962), and PAE means nothing without paging: ask for paging first.
  */
-export const is_cr0_pg = (mmu: kvm_mmu, by: string): boolean => cpu_role.base.level(mmu, by) > 0;
-export const is_cr0_wp = (mmu: kvm_mmu, by: string): boolean => cpu_role.base.cr0_wp(mmu, by) !== 0;
-export const is_cr4_pse = (mmu: kvm_mmu, by: string): boolean => cpu_role.ext.cr4_pse(mmu, by) !== 0;
-export const is_cr4_pae = (mmu: kvm_mmu, by: string): boolean => cpu_role.base.has_4_byte_gpte(mmu, by) === 0;
-export const is_cr4_smep = (mmu: kvm_mmu, by: string): boolean => cpu_role.ext.cr4_smep(mmu, by) !== 0;
-export const is_cr4_smap = (mmu: kvm_mmu, by: string): boolean => cpu_role.ext.cr4_smap(mmu, by) !== 0;
-export const is_cr4_pke = (mmu: kvm_mmu, by: string): boolean => cpu_role.ext.cr4_pke(mmu, by) !== 0;
-export const is_cr4_la57 = (mmu: kvm_mmu, by: string): boolean => cpu_role.ext.cr4_la57(mmu, by) !== 0;
-export const is_efer_nx = (mmu: kvm_mmu, by: string): boolean => cpu_role.base.efer_nx(mmu, by) !== 0;
+export const is_cr0_pg = noteAccessor('is_cr0_pg', cpu_role.base.level);
+export const is_cr0_wp = noteAccessor('is_cr0_wp', cpu_role.base.cr0_wp);
+export const is_cr4_pse = noteAccessor('is_cr4_pse', cpu_role.ext.cr4_pse);
+const ____is_cr4_pae = noteAccessor('is_cr4_pae', cpu_role.base.has_4_byte_gpte);
+export const is_cr4_pae = (mmu: kvm_mmu, by: string): boolean => !____is_cr4_pae(mmu, by);
+export const is_cr4_smep = noteAccessor('is_cr4_smep', cpu_role.ext.cr4_smep);
+export const is_cr4_smap = noteAccessor('is_cr4_smap', cpu_role.ext.cr4_smap);
+export const is_cr4_pke = noteAccessor('is_cr4_pke', cpu_role.ext.cr4_pke);
+export const is_cr4_la57 = noteAccessor('is_cr4_la57', cpu_role.ext.cr4_la57);
+export const is_efer_nx = noteAccessor('is_efer_nx', cpu_role.base.efer_nx);
 
 /** What the tables KVM builds look like, and who may share them. */
 export const root_role = roleReader('root_role', kvm_mmu_page_role, (mmu: kvm_mmu) => mmu.root_role);
 
 /** The role of one shadow page, `sp->role`. */
-export const page_role = roleReader('page_role', kvm_mmu_page_role, (sp: shadow_page) => sp.kvm.vm.pages.role[sp.id]!);
+export const page_role = pageRoleReader(kvm_mmu_page_role);

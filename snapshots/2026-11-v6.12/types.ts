@@ -79,13 +79,6 @@ export class kvm_mmu {
   }
 }
 
-/** One shadow page for the role accessors: `struct kvm_mmu_page *sp`. */
-export interface shadow_page {
-  readonly kvm: kvm;
-  readonly id: number;
-  readonly reads: RoleReads | null;
-}
-
 /** What this port keeps of struct kvm. */
 export class kvm {
   readonly vm: Vm;
