@@ -102,7 +102,7 @@ describe('commits/', () => {
 });
 
 describe('stories', () => {
-  const told = ['base-role', 'role-union', 'v5.17', 'no-unload-v2', 'cpu-role', 'root-role', 'cr0wp'];
+  const told = ['base-role', 'role-union', 'v4.20', 'v5.10', 'v5.17', 'no-unload-v2', 'cpu-role', 'root-role', 'cr0wp'];
 
   test.each(told)('%s: 30 to 80 lines, starts with its id, links resolve to known records', (id) => {
     const text = story(id);

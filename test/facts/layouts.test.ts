@@ -28,6 +28,7 @@ const fieldsOf = (id: string, half: 'base' | 'ext'): HeaderField[] =>
 
 describe('layouts against the headers of the vectors from real code', () => {
   test.each([
+    ['v5.10', 'v5.10-roles.json.gz'],
     ['v5.17', 'v5.17-roles.json.gz'],
     // The series changes no role function; its vectors name no layout of their own.
     ['no-unload-v2', 'v5.17-roles.json.gz'],
@@ -44,6 +45,7 @@ describe('layouts against the headers of the vectors from real code', () => {
   test.each([
     ['base-role', 'a770f6f2-roles.json', { pad: 'pad_for_nice_hex_output' }],
     ['role-union', '36d9594d-roles.json.gz', { unused: null }],
+    ['v4.20', 'v4.20-roles.json.gz', { unused: null }],
   ] as const)('%s: %s', (era, file, renames: Readonly<Record<string, string | null>>) => {
     const expected = Object.entries(vectorFile(file).constants!.role_bits).flatMap(([name, [shift, width]]) => {
       const here = name in renames ? renames[name] : name;

@@ -25,6 +25,13 @@ function read(file: string): { readonly name: string; readonly rows: readonly Ro
 const child = 'e5ed0fb0-child-roles.json';
 const permission = 'e5ed0fb0-permission-fault.json';
 const subjects: readonly (readonly [port: string, ...files: string[]])[] = [
+  [
+    '2020-12-v5.10',
+    'v5.10-roles.json.gz',
+    'v5.10-reinit.json',
+    'v5.10-child-roles.json',
+    'v5.10-permission-fault.json',
+  ],
   ['2022-02-v5.17', 'v5.17-roles.json.gz', 'v5.17-child-roles.json', permission],
   ['2022-02-no-unload-v2', 'v5.17-child-roles.json', permission],
   ['2022-04-cpu-role-parent', 'b8980508-roles.json.gz', child, permission],

@@ -29,6 +29,8 @@ function eraOf(id: string): Era {
 
 /** Rows or steps of each file, counted from the files' own headers. */
 const subjects: readonly (readonly [era: string, file: string, checks: number])[] = [
+  ['v5.10', 'v5.10-events.json', 8253],
+  ['v5.10', 'v5.10-rootcache.json', 8511],
   ['v5.17', 'v5.17-events.json', 8329],
   ['v5.17', 'v5.17-rootcache.json', 11880],
   ['v5.17', 'v5.17-sequences.json.gz', 28977],
