@@ -9,6 +9,7 @@ import type { PagingFeatures } from '../../src/sim/paging-modes.ts';
 import { Vm } from '../../src/sim/vm.ts';
 import { Walker } from '../../src/sim/walk.ts';
 import { FAULT } from '../../src/sim/walk-result.ts';
+import { NEVER_ENDS } from './leniencies.ts';
 
 /** Guest RAM: 16 MiB, so that four 4 MiB pages fit. */
 export const GUEST_FRAMES = 4096;
@@ -125,7 +126,8 @@ export class Guest {
       exits.push(end);
       if (end === 'injected') return { errorCode: vcpu.injected.errorCode, exits };
       if (end === 'emulate') return this.#emulate(gva, access, store, exits);
-      if (end === 'failed' || exits.length > 20) throw new Error(`access to ${gva.toString(16)}: ${exits.join(' ')}`);
+      if (end === 'retry' && exits.length > 20) return { errorCode: NEVER_ENDS, exits };
+      if (end === 'failed') throw new Error(`access to ${gva.toString(16)}: ${exits.join(' ')}`);
     }
   }
 

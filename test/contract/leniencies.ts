@@ -21,6 +21,9 @@ export interface Leniency {
   forgives(moment: Moment, want: Answer, got: Answer): boolean;
 }
 
+/** Error code of an access that KVM lets run into the same fault for ever. */
+export const NEVER_ENDS = -1;
+
 /** Error codes of faults that only some bits of an entry make. */
 const isReserved = (answer: Answer): boolean => 'errorCode' in answer && (answer.errorCode & PFEC.RSVD) !== 0;
 
@@ -41,6 +44,30 @@ const nxReserved: Leniency = {
     'role of shadow pages has EFER.NX constant; until v5.8 kvm_sync_pages synced pages of other roles by the current rules.',
   forgives: ({ registers }, want) => (registers.efer & EFER.NXE) === 0 && isReserved(want),
 };
+
+/** Kernels whose SVM module hands the guest's EFER to hardware under shadow paging. */
+const guestNx: readonly Leniency[] = [
+  {
+    why:
+      'With EFER.NX off the error code of a shadow fault does not tell a fetch from a read, so SMAP stops the kernel from ' +
+      'fetching from user pages.',
+    forgives: ({ access, registers }, want, got) =>
+      access === ACCESS.FETCH &&
+      (registers.efer & EFER.NXE) === 0 &&
+      (registers.cr4 & CR4.SMAP) !== 0 &&
+      'frame' in want &&
+      'errorCode' in got &&
+      got.errorCode === PFEC.P,
+  },
+  {
+    why: 'With EFER.NX off the NX bit that SMEP needs in an SPTE (CR0.WP clear) is a reserved one: the fault never ends.',
+    forgives: ({ registers }, _want, got) =>
+      (registers.efer & EFER.NXE) === 0 &&
+      (registers.cr4 & CR4.SMEP) !== 0 &&
+      'errorCode' in got &&
+      got.errorCode === NEVER_ENDS,
+  },
+];
 
 /** a770f6f28b1a paging_tmpl.h walk_addr, mmu.c set_spte. */
 const before2009: readonly Leniency[] = [
@@ -91,16 +118,15 @@ const before2009: readonly Leniency[] = [
 const byEra: Readonly<Record<string, readonly Leniency[]>> = {
   'base-role^': before2009,
   'base-role': before2009,
-  'role-union^': [nxReserved],
-  'role-union': [nxReserved],
-  'v4.20': [nxReserved],
+  'role-union^': [nxReserved, ...guestNx],
+  'role-union': [nxReserved, ...guestNx],
+  'v4.20': [nxReserved, ...guestNx],
   'root-role': [nxReserved],
   'v5.19': [nxReserved],
   cr0wp: [nxReserved],
   'v6.1': [nxReserved],
   'v6.12': [nxReserved],
   'v7.2': [nxReserved],
-  'v7.3': [nxReserved],
   'v7.3': [nxReserved],
 };
 
