@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** `npm run bench`: the machine against the C program, workload by workload. Arguments: the project's folder, options. */
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { UserError } from '../../src/errors.ts';
@@ -9,7 +10,7 @@ import { type CProgram, compileC } from './c-program.ts';
 import { type Measured, median, rounded } from './measure.ts';
 import { type BenchOptions, benchOptions, RECORDED_SCALE } from './options.ts';
 import type { MeasuredReplay } from './replays.ts';
-import { type Control, markdownReport, textReport } from './report.ts';
+import { type BenchHost, type Control, markdownReport, textReport } from './report.ts';
 import { benchWorkloads } from './workloads.ts';
 
 /** The workload and scale of the control: long enough to see the other process, short enough to wait for. */
@@ -38,7 +39,7 @@ async function main(options: BenchOptions): Promise<number> {
   });
   const control = await controlOf(c);
   const replays = only.length === 0 ? (inWorker(c, options, 'replays') as readonly MeasuredReplay[]) : [];
-  const report = { scale, runs, workloads, control, replays };
+  const report = { host: hostOf(), scale, runs, workloads, control, replays };
   process.stdout.write(options.format === 'json' ? `${JSON.stringify(report, null, 2)}\n` : textReport(report));
   if (options.write) writeTables(markdownReport(report));
   return workloads.every(({ explained }) => explained) ? 0 : 1;
@@ -60,6 +61,12 @@ async function controlOf(c: CProgram): Promise<Control> {
   const alone = median(await c.together(workload, scale, 1));
   const both = (await c.together(workload, scale, 2)).reduce((sum, speed) => sum + speed, 0);
   return { workload, alone_mev_s: rounded(alone), together_mev_s: rounded(both), speedup: rounded(both / alone) };
+}
+
+function hostOf(): BenchHost {
+  const processors = cpus();
+  const compiler = execFileSync('cc', ['--version'], { encoding: 'utf8' }).split('\n')[0]!;
+  return { processor: processors[0]!.model, processors: processors.length, node: process.versions.node, compiler };
 }
 
 /** The C program's counters, for machines without a compiler. */

@@ -12,8 +12,17 @@ export interface Control {
   readonly speedup: number;
 }
 
+/** What it ran on. */
+export interface BenchHost {
+  readonly processor: string;
+  readonly processors: number;
+  readonly node: string;
+  readonly compiler: string;
+}
+
 /** Everything a run measured. */
 export interface BenchReport {
+  readonly host: BenchHost;
   readonly scale: number;
   readonly runs: number;
   readonly workloads: readonly Measured[];
@@ -64,9 +73,14 @@ export function textReport(report: BenchReport): string {
 
 /** The tables for docs/performance.md. */
 export function markdownReport(report: BenchReport): string {
-  const parts = [markdownTable(columns, rowsOf(report)), controlText(report)];
+  const { host, runs, scale } = report;
+  const parts = [
+    `${host.processors} processors ${host.processor}; Node ${host.node}; ${host.compiler}; ${runs} repetitions at scale ${scale}.`,
+    markdownTable(columns, rowsOf(report)),
+    controlText(report),
+  ];
   if (report.replays.length > 0) {
-    parts.push('## Whole replays', 'The bundled `wp-toggle`, shadow paging, machine and records included.');
+    parts.push('### Whole replays', 'The bundled `wp-toggle`, shadow paging, machine and records included.');
     parts.push(markdownTable(replayColumns, replayRows(report)));
   }
   return parts.join('\n\n');
