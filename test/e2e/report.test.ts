@@ -11,9 +11,9 @@ import type { ReportModel } from '../../src/replay/report-model.ts';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 let base: string;
 
-/** Runs the command line as a user does, in `base`. */
+/** Runs the built command as a user does, in `base`. */
 function run(...args: readonly string[]) {
-  const command = ['--import', import.meta.resolve('tsx'), join(root, 'src/cli/main.ts'), 'report', ...args];
+  const command = [join(root, 'bin', 'mmu-eras.mjs'), 'report', ...args];
   return spawnSync(process.execPath, command, { cwd: base, encoding: 'utf8' });
 }
 
