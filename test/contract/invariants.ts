@@ -28,7 +28,7 @@ export function brokenInvariants(era: Era, vm: Vm, vcpus: readonly EraVcpu[]): s
   const pages = [...vm.pages.live()].map((id) => pageOf(era, vm, id, books));
   const leaves = checkEntries(vm, pages, books, broken);
   checkReverseMaps(vm, leaves, books, broken);
-  checkUnsync(vm.pages, pages, broken);
+  checkUnsync(vm.pages, pages, books, broken);
   checkWriteProtection(era, vm, pages, broken);
   checkRoots(vm.pages, pages, vcpus, books, broken);
   const listed = pages.filter(({ tree }) => !tree);
@@ -59,7 +59,12 @@ function pageOf(era: Era, vm: Vm, id: number, { levelOfEntryAbove }: Books): Pag
 }
 
 /** Entries against parent links and reverse map, from the entries' side. Returns how many leaves are filed. */
-function checkEntries(vm: Vm, all: readonly Page[], { looseReverseMap }: Books, broken: string[]): number {
+function checkEntries(
+  vm: Vm,
+  all: readonly Page[],
+  { looseReverseMap, writesIntoReadOnly }: Books,
+  broken: string[],
+): number {
   const { pages } = vm;
   const levels = new Map(all.map(({ id, level }) => [id, level]));
   const parents = new Map<number, number>();
@@ -78,14 +83,15 @@ function checkEntries(vm: Vm, all: readonly Page[], { looseReverseMap }: Books, 
           broken.push(`${at} is not among the parents of page ${child}`);
       } else if (!tree) {
         leaves++;
-        // At level 1 bit 7 comes and goes with what made the entry, and its filing stays.
-        const filings = looseReverseMap && level === 1 ? [1, 2] : [level];
+        // There bit 7 comes and goes with what made the entry, at any level, and its filing stays.
+        const filings = looseReverseMap ? [1, 2] : [level];
         const entryNumber = id * ENTRIES + index;
         const filed = filings.flatMap((filing) =>
           space.rmap.entries(frame, filing).filter((entry) => entry === entryNumber),
         );
         if (filed.length !== 1) broken.push(`${at} is filed ${filed.length} times for frame ${frame}`);
-        if (readOnly && low & WRITABLE) broken.push(`${at} is writable, which the page's role forbids`);
+        if (readOnly && !writesIntoReadOnly && low & WRITABLE)
+          broken.push(`${at} is writable, which the page's role forbids`);
       }
     }
   }
@@ -109,17 +115,33 @@ function checkReverseMaps(vm: Vm, leaves: number, { looseReverseMap }: Books, br
 }
 
 /** An unsync page can be found from every root above it. */
-function checkUnsync(pages: ShadowPages, all: readonly Page[], broken: string[]): void {
+function checkUnsync(pages: ShadowPages, all: readonly Page[], { looseUnsyncCount }: Books, broken: string[]): void {
+  const above = looseUnsyncCount ? aboveUnsync(pages, all) : null;
   for (const { id, level, indirect } of all) {
     const unsync = pages.unsync[id] === 1;
     if (unsync && (level !== 1 || !indirect)) broken.push(`page ${id} of level ${level} is unsync`);
-    if (!unsync && pages.unsyncChildren[id] === 0) continue;
+    if (!unsync && (above === null ? pages.unsyncChildren[id] === 0 : !above.has(id))) continue;
     for (const entry of pages.parentEntries(id)) {
       const parent = Math.floor(entry / ENTRIES);
       if (pages.nextUnsyncBit(parent, entry % ENTRIES) !== entry % ENTRIES)
         broken.push(`unsync below page ${id} is not marked in page ${parent}`);
     }
   }
+}
+
+/** Pages that an unsync page is below of. */
+function aboveUnsync(pages: ShadowPages, all: readonly Page[]): ReadonlySet<number> {
+  const above = new Set<number>();
+  const left = all.filter(({ id }) => pages.unsync[id] === 1).map(({ id }) => id);
+  for (const id of left) {
+    for (const entry of pages.parentEntries(id)) {
+      const parent = Math.floor(entry / ENTRIES);
+      if (above.has(parent)) continue;
+      above.add(parent);
+      left.push(parent);
+    }
+  }
+  return above;
 }
 
 /** No guest write to a table in sync can go unnoticed. Write tracking came with v4.6; before, a look-up told. */
