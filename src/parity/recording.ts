@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { UserError } from '../errors.ts';
 import { parseRunInfo, type RunInfo } from './run-info.ts';
 
@@ -47,11 +48,12 @@ export interface Recording {
 }
 
 const SUFFIX = '.truth.json';
+const truthName = /^(.+)\.truth\.json(?:\.gz)?$/;
 
 /**
  * Every recorded run below the given folders and of the given files, by release, mode and workload. A run is
- * `<release>/<mode>/<workload>.truth.json`, with `<workload>.faults.json` and `run-info.txt` beside it. UserError when
- * there is none, or a file is none.
+ * `<release>/<mode>/<workload>.truth.json`, with `<workload>.faults.json` and `run-info.txt` beside it; JSON may be gzipped.
+ * UserError when there is none, or a file is none.
  */
 export function findRecordings(paths: readonly string[]): Recording[] {
   const files = paths.flatMap((path) => truthFiles(path)).map((file) => resolve(file));
@@ -63,7 +65,9 @@ function truthFiles(path: string): string[] {
     throw new UserError({ place: path, found: 'no such file or folder', expected: 'recorded runs (*.truth.json)' });
   }
   if (!statSync(path).isDirectory()) return [path];
-  const found = readdirSync(path, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith(SUFFIX));
+  const found = readdirSync(path, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    truthName.test(basename(name)),
+  );
   if (found.length === 0) {
     throw new UserError({
       place: path,
@@ -76,9 +80,9 @@ function truthFiles(path: string): string[] {
 
 function readRecording(file: string): Recording {
   const folder = dirname(file);
-  const workload = basename(file).slice(0, -SUFFIX.length);
+  const workload = truthName.exec(basename(file))?.[1];
   const infoFile = join(folder, 'run-info.txt');
-  if (!basename(file).endsWith(SUFFIX) || !existsSync(infoFile)) {
+  if (workload === undefined || !existsSync(infoFile)) {
     throw new UserError({
       place: file,
       found: 'no recorded run',
@@ -94,7 +98,7 @@ function readRecording(file: string): Recording {
       expected: 'total, phases, entry_states and role_words',
     });
   }
-  const faultsFile = join(folder, `${workload}.faults.json`);
+  const faultsFile = ['', '.gz'].map((end) => join(folder, `${workload}.faults.json${end}`)).find(existsSync);
   return {
     release: basename(dirname(folder)),
     mode: basename(folder),
@@ -104,7 +108,7 @@ function readRecording(file: string): Recording {
     phases: new Map(Object.entries(phases)),
     entryStates: entry_states,
     roleWords: role_words,
-    faults: existsSync(faultsFile) ? (readJson(faultsFile) as TruthFault[]) : null,
+    faults: faultsFile === undefined ? null : (readJson(faultsFile) as TruthFault[]),
   };
 }
 
@@ -118,7 +122,8 @@ interface TruthFile {
 
 function readJson(file: string): unknown {
   try {
-    return JSON.parse(readFileSync(file, 'utf8'));
+    const bytes = readFileSync(file);
+    return JSON.parse((file.endsWith('.gz') ? gunzipSync(bytes) : bytes).toString('utf8'));
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw new UserError({ place: file, found: error.message, expected: 'JSON' });

@@ -22,6 +22,20 @@ const releaseRecord = z.strictObject({
   untraced: z.array(text).optional(),
   /** Width of the error code in the kvm_page_fault tracepoint: up to v5.19 it dropped bits 32 and 33 of a nested fault. */
   fault_code_bits: z.union([z.literal(32), z.literal(64)]),
+  /** What a replay cannot know of this kernel's recordings, and why. */
+  chance: z
+    .array(
+      z.strictObject({
+        mode: text,
+        /** null: every workload. */
+        workload: text.nullable(),
+        fields: z.array(text),
+        /** Whether totals are left to chance too, or only phases. */
+        totals: z.boolean(),
+        why: text,
+      }),
+    )
+    .optional(),
   evidence: text,
 });
 
@@ -34,6 +48,8 @@ const releasesFile = z.strictObject({
   releases: z.array(releaseRecord).min(1),
 });
 
+export type Chance = NonNullable<ReleaseRecord['chance']>[number];
+
 let cached: readonly ReleaseRecord[] | undefined;
 
 /** The table of recorded kernels, commits/releases.json. */
@@ -43,6 +59,10 @@ export function releases(): readonly ReleaseRecord[] {
   cached ??= check(releasesFile, read(), `commits/${file}`).releases;
   return cached;
 }
+
+/** Whether a difference is one that the release's record leaves to chance. */
+export const isChance = (chance: readonly Chance[], field: string, phase: string): boolean =>
+  chance.some(({ fields, totals }) => fields.includes(field.replace(/\[.*$/, '')) && (totals || phase !== 'total'));
 
 /** The kernel of a recording, undefined when the table does not have it. */
 export const findRelease = (release: string): ReleaseRecord | undefined =>

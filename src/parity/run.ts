@@ -14,7 +14,7 @@ import { compareRun, type GroupResults } from './compare.ts';
 import type { Replayed } from './fields.ts';
 import { Observer } from './observer.ts';
 import type { Recording } from './recording.ts';
-import { findRelease, releaseOf } from './releases.ts';
+import { type Chance, findRelease, releaseOf } from './releases.ts';
 
 /** One recorded run against its era. */
 export interface ParityRun {
@@ -23,6 +23,8 @@ export interface ParityRun {
   readonly workload: string;
   readonly era: string;
   readonly groups: GroupResults;
+  /** What of this run's recording is chance. */
+  readonly chance: readonly Chance[];
   /** Why the replay ended before the workload did, null when it did not. */
   readonly stopped: string | null;
 }
@@ -72,6 +74,7 @@ export function parityRun(recording: Recording, options: ParityOptions): ParityR
       faultCodeBits: known?.fault_code_bits ?? 64,
       untraced: known?.untraced ?? [],
     }),
+    chance: (known?.chance ?? []).filter((each) => each.mode === mode && (each.workload ?? name) === name),
     stopped: stoppedText(result.stopped),
   };
 }

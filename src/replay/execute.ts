@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Era, Feature } from '../era.ts';
+import { CR4 } from '../sim/registers.ts';
 import { length, only } from '../workload/encoding.ts';
 import { PageStream } from '../workload/page-stream.ts';
 import type { Program, Step, Touch } from '../workload/program.ts';
@@ -107,7 +108,7 @@ export class Executor {
   }
 
   #perform(vcpu: MachineVcpu, step: Step): void {
-    const { guest, recorder } = this.#x;
+    const { guest, recorder, machine } = this.#x;
     switch (step.kind) {
       case 'cr0':
       case 'cr4':
@@ -150,10 +151,20 @@ export class Executor {
         this.#invpcid(vcpu, step);
         break;
       case 'wrpkru':
+        // SDM vol. 2 WRPKRU: #UD while CR4.PKE is clear.
+        if ((vcpu.cpu.registers.cr4 & CR4.PKE) === 0) {
+          guest.undefined(vcpu, lastOf(step, WRPKRU_BYTES), WRPKRU_BYTES);
+          break;
+        }
         vcpu.cpu.registers.pkru = step.value;
         vcpu.cpu.registersChanged();
         break;
       case 'ac':
+        // SDM vol. 2 STAC, CLAC: #UD in ring 3, or on a CPU without SMAP.
+        if (vcpu.cpu.registers.cpl > 0 || !machine.vm.host.cpuid.smap) {
+          guest.undefined(vcpu, lastOf(step, length.stac[step.bits]), length.stac[step.bits]);
+          break;
+        }
         vcpu.cpu.registers.rflagsAc = step.value;
         vcpu.cpu.registersChanged();
         break;
@@ -255,11 +266,12 @@ export class Executor {
   #invpcid(vcpu: MachineVcpu, step: StepOf<'invpcid'>): void {
     const { guest, recorder } = this.#x;
     if (!this.#has('invpcid', step)) {
-      guest.deliver(vcpu, 6, 0);
+      guest.undefined(vcpu, lastOf(step, INVPCID_BYTES), INVPCID_BYTES);
       return;
     }
     if (!vcpu.kernel.interceptsInvalidation()) {
-      vcpu.cpu.flushGuest();
+      if (invpcidFaults(vcpu, step)) guest.deliver(vcpu, 13, 0);
+      else vcpu.cpu.flushGuest();
       return;
     }
     recorder.exit('invpcid');
@@ -369,6 +381,15 @@ const PHASE_PORT = 0x510;
 const SMI_PORT = 0x511;
 
 const WRMSR_BYTES = 2;
+const WRPKRU_BYTES = 3;
+const INVPCID_BYTES = 11;
+
+/** SDM vol. 2 INVPCID: #GP for an unknown type, a PCID that is none, or one that is not 0 while CR4.PCIDE is clear. */
+function invpcidFaults({ cpu }: MachineVcpu, { type, pcid }: StepOf<'invpcid'>): boolean {
+  const enabled = (cpu.registers.cr4 & CR4.PCIDE) !== 0;
+  return type > 3 || pcid > 0xfff || (type < 2 && !enabled && pcid !== 0);
+}
+
 const SVM_BYTES = 3;
 
 /** Offsets in the code of a `vmrun`: MOV RAX,imm64; MOV [rip field],RAX; MOV EAX,imm32; CLGI; VMLOAD; VMRUN; VMSAVE; STGI. */

@@ -79,6 +79,14 @@ export class Guest {
     if (!this.#exits.decodeAssists) this.emulated(vcpu, address, bytes);
   }
 
+  /** An instruction that is none: #UD exits, KVM reads the instruction to see whether it is one of its own, and hands it on. */
+  undefined(vcpu: MachineVcpu, address: number, bytes: number): void {
+    this.#recorder.exit('#UD');
+    this.emulated(vcpu, address, bytes);
+    this.enter(vcpu);
+    this.deliver(vcpu, 6, 0);
+  }
+
   /** An instruction that KVM has done the work of, and steps over: without its length it is read. */
   skip(vcpu: MachineVcpu, address: number, bytes: number): void {
     if (!this.#exits.nextRip && !vcpu.kernel.knowsLengths) this.emulated(vcpu, address, bytes);

@@ -3,7 +3,18 @@ import type { Difference, GroupResult } from '../parity/compare.ts';
 import type { Group } from '../parity/fields.ts';
 import type { ParityModel, ShareRow } from '../parity/model.ts';
 import type { ParityRun } from '../parity/run.ts';
-import { type Block, code, details, heading, list, renderMarkdown, renderText, table, text } from './document.ts';
+import {
+  type Block,
+  code,
+  details,
+  escaped,
+  heading,
+  list,
+  renderMarkdown,
+  renderText,
+  table,
+  text,
+} from './document.ts';
 
 const groups: readonly Group[] = ['A', 'B', 'C'];
 
@@ -118,8 +129,20 @@ export const parityPage = (model: ParityModel): string =>
     heading(2, 'Exact fields'),
     summary(model),
     heading(2, 'Differences'),
+    ...reasons(model.runs),
     ...differencesOrNone(model.runs),
   ]);
+
+/** What is known of the differences: which of them are chance, and why. */
+function reasons(runs: readonly ParityRun[]): Block[] {
+  const items = runs.flatMap(({ release, chance }) =>
+    chance.map(({ mode, workload, fields, totals, why }) => {
+      const what = fields.map(code).join(', ');
+      return `${code([release, mode, workload ?? ''].join(' ').trim())}, ${what}${totals ? '' : ' of phases'}: ${escaped(why)}`;
+    }),
+  );
+  return items.length === 0 ? [] : [list([...new Set(items)])];
+}
 
 function differencesOrNone(runs: readonly ParityRun[]): Block[] {
   const found = allDifferences(runs);
