@@ -115,8 +115,8 @@ function gpte_to_gfn_lvl(pt: pttype, lo: number, hi: number, level: number): num
 const pse36_gfn_delta = (lo: number): number => ((lo >>> 13) & 0xf) * 2 ** 20;
 
 /** FNAME(protect_clean_gpte): no write right before the guest's entry is dirty, or KVM would never learn of the write. */
-function protect_clean_gpte(pt: pttype, mmu: kvm_mmu, access: number, lo: number, by: string): number {
-  return have_accessed_dirty(pt, mmu, by) && !(lo & pt.dirty) ? access & ~ACC_WRITE_MASK : access;
+function protect_clean_gpte(pt: pttype, mmu: kvm_mmu, access: number, lo: number): number {
+  return have_accessed_dirty(pt, mmu, 'protect_clean_gpte') && !(lo & pt.dirty) ? access & ~ACC_WRITE_MASK : access;
 }
 
 /** FNAME(gpte_access): the rights in an entry, or in the AND of several with `nx` the OR of their NX bits. */
@@ -250,7 +250,7 @@ export function walk_addr_generic(
   const real_gpa = kvm_translate_gpa(vcpu, mmu, gfn * 4096, access);
   if (real_gpa === UNMAPPED_GVA) return nested_error(walker, vcpu);
   walker.gfn = Math.floor(real_gpa / 4096);
-  if (write_fault === 0) walker.pte_access = protect_clean_gpte(pt, mmu, walker.pte_access, pte_lo, by);
+  if (write_fault === 0) walker.pte_access = protect_clean_gpte(pt, mmu, walker.pte_access, pte_lo);
   const marked = (all_lo & pt.accessed) !== 0 && (write_fault === 0 || (pte_lo & pt.dirty) !== 0);
   if (have_ad && !marked) update_accessed_dirty_bits(pt, walker, vcpu, write_fault);
   return true;
@@ -319,7 +319,7 @@ function prefetch_gpte(pt: pttype, vcpu: kvm_vcpu, sptep: number, lo: number, hi
   const gfn = gpte_to_gfn_lvl(pt, lo, hi, PG_LEVEL_4K);
   const access = page_role.access(vcpu.kvm, sptep_to_sp(sptep), 'prefetch_gpte') & gpte_access(pt, lo, hi);
   if (!kvm_vcpu_memslots(vcpu).memslots.isVisible(gfn)) return false;
-  mmu_set_spte(vcpu, sptep, protect_clean_gpte(pt, vcpu.mmu, access, lo, 'prefetch_gpte'), gfn, null);
+  mmu_set_spte(vcpu, sptep, protect_clean_gpte(pt, vcpu.mmu, access, lo), gfn, null);
   return true;
 }
 
@@ -506,7 +506,7 @@ export function paging_sync_page(pt: pttype, vcpu: kvm_vcpu, sp: number): number
       flush = true;
       continue;
     }
-    const pte_access = protect_clean_gpte(pt, mmu, access & gpte_access(pt, lo, hi), lo, 'sync_page');
+    const pte_access = protect_clean_gpte(pt, mmu, access & gpte_access(pt, lo, hi), lo);
     make_spte(vcpu, sp, pte_access, gfn, { old_lo, prefetch: true, can_unsync: false });
     if (mmu_spte_update(kvm, sptep, vcpu.new_spte.lo, vcpu.new_spte.hi)) flush = true;
   }

@@ -122,6 +122,11 @@ export function kvm_tdp_mmu_zap_invalidated_roots(kvm: kvm): void {
   }
 }
 
+/** v5.19 tdp_mmu.c kvm_tdp_mmu_zap_all: empties every tree; the roots stay with their users. */
+export function kvm_tdp_mmu_zap_all(kvm: kvm): void {
+  for (const root of kvm.tdp_mmu_roots) tdp_mmu_zap_root(kvm, root);
+}
+
 /** v5.19 tdp_iter.c: the last entry on the way to a frame (kvm_tdp_mmu_fast_pf_get_last_sptep). */
 export function tdp_mmu_walk(vcpu: kvm_vcpu, gfn: number): number {
   const { kvm } = vcpu;
@@ -205,9 +210,4 @@ function zap_leafs(kvm: kvm, sp: number, level: number): void {
     if (is_last_spte(lo, level)) tdp_spte_set(kvm, sp, index, 0, 0);
     else zap_leafs(kvm, pages.idOfFrame(spte_to_pfn(lo, pages.entryHigh(sp, index))), level - 1);
   }
-}
-
-/** v5.19 tdp_mmu.c kvm_tdp_mmu_zap_all: empties every tree; the roots stay with their users. */
-export function kvm_tdp_mmu_zap_all(kvm: kvm): void {
-  for (const root of kvm.tdp_mmu_roots) tdp_mmu_zap_root(kvm, root);
 }

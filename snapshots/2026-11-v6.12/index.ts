@@ -26,7 +26,7 @@ import { CR0, CR4, type Registers } from '../../src/sim/registers.ts';
 import type { Vm } from '../../src/sim/vm.ts';
 import { kvm_init_mmu, kvm_mmu_after_set_cpuid } from './calc.ts';
 import { gva_to_gpa, kvm_inject_emulated_page_fault, kvm_mmu_invlpg, kvm_mmu_page_fault } from './mmu_fault.ts';
-import { KEEPS_ANY_CHILD, kvm_mmu_pte_write, kvm_mmu_zap_all, kvm_mmu_zap_all_fast } from './mmu_pages.ts';
+import { KEEPS_ANY_CHILD, kvm_mmu_track_write, kvm_mmu_zap_all, kvm_mmu_zap_all_fast } from './mmu_pages.ts';
 import { __kvm_mmu_create, kvm_mmu_unload, to_shadow_page } from './mmu_roots.ts';
 import { enter_svm_guest_mode, nested_svm_vmexit } from './nested_svm.ts';
 import { nested_vmx_enter_non_root_mode, nested_vmx_vmexit } from './nested_vmx.ts';
@@ -194,7 +194,7 @@ class Vcpu implements EraVcpu {
 
   /** v6.12.117 x86.c emulator_write_phys, after the store */
   guestWrote(gpa: number, bytes: number): void {
-    kvm_mmu_pte_write(this.#vcpu, gpa, bytes);
+    kvm_mmu_track_write(this.#vcpu, gpa, bytes);
   }
 
   smi(): void {

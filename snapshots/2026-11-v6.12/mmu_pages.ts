@@ -545,7 +545,7 @@ function get_written_sptes(kvm: kvm, sp: number, gpa: number): { index: number; 
  * KVM itself has written guest memory (`bytes` at `gpa`, already stored). Pages that shadow it lose the entries written,
  * or go altogether when the write does not look like one of a page-table entry.
  */
-export function kvm_mmu_pte_write(vcpu: kvm_vcpu, gpa: number, bytes: number): void {
+export function kvm_mmu_track_write(vcpu: kvm_vcpu, gpa: number, bytes: number): void {
   const { kvm } = vcpu;
   const { counters, memory } = kvm.vm;
   counters.pte_write++;
@@ -569,7 +569,7 @@ export function kvm_mmu_pte_write(vcpu: kvm_vcpu, gpa: number, bytes: number): v
       const sptep = sptep_of(sp, index + i);
       if (is_shadow_present_pte(spte_lo(kvm, sptep))) flush = true;
       mmu_page_zap_pte(kvm, sp, sptep, null);
-      if (gentry !== 0 && page_role.level(kvm, sp, 'kvm_mmu_pte_write') !== PG_LEVEL_4K) counters.mmu_pde_zapped++;
+      if (gentry !== 0 && page_role.level(kvm, sp, 'kvm_mmu_track_write') !== PG_LEVEL_4K) counters.mmu_pde_zapped++;
     }
   }
   kvm_mmu_remote_flush_or_zap(kvm, invalid_list, flush);

@@ -18,7 +18,7 @@ import {
 } from './mmu_pages.ts';
 import { get_pdptr } from './paging_tmpl.ts';
 import { cpu_role, kvm_mmu_page_role, page_role, root_role } from './role.ts';
-import { kvm_tdp_mmu_get_vcpu_root, kvm_tdp_mmu_put_root } from './tdp_mmu.ts';
+import { kvm_tdp_mmu_alloc_root, kvm_tdp_mmu_put_root } from './tdp_mmu.ts';
 import { INVALID_PAGE, KVM_REQ, type kvm, type kvm_mmu, type kvm_mmu_root_info, type kvm_vcpu } from './types.ts';
 import { kvm_make_request } from './x86.ts';
 
@@ -176,7 +176,7 @@ function mmu_alloc_direct_roots(vcpu: kvm_vcpu): boolean {
   const level = root_role.level(mmu, 'mmu_alloc_direct_roots');
   if (tdp_mmu_enabled(kvm)) {
     kvm.vm.counters.roots_allocated_tdp_mmu++;
-    const root = kvm_tdp_mmu_get_vcpu_root(vcpu);
+    const root = kvm_tdp_mmu_alloc_root(vcpu);
     vcpu.log.note('root', root);
     mmu.root.hpa = kvm.vm.pages.frameOf(root);
   } else if (level >= PT64_ROOT_4LEVEL) {

@@ -45,15 +45,15 @@ function tdp_mmu_alloc_sp(kvm: kvm, gfn: number, role: number): number {
 }
 
 /**
- * v6.12.117 tdp_mmu.c kvm_tdp_mmu_get_vcpu_root_hpa
+ * v6.12.117 tdp_mmu.c kvm_tdp_mmu_alloc_root
  * The root of exactly the wanted role, with one more user; a new one when there is none. Returns its page id. A new root
  * has two users, the vCPU and the TDP MMU itself, which keeps it until all roots are invalidated (edbdb43fc96b).
  */
-export function kvm_tdp_mmu_get_vcpu_root(vcpu: kvm_vcpu): number {
+export function kvm_tdp_mmu_alloc_root(vcpu: kvm_vcpu): number {
   const { kvm } = vcpu;
   const { pages } = kvm.vm;
-  const role = root_role.word(vcpu.mmu, 'kvm_tdp_mmu_get_vcpu_root_hpa');
-  let root = kvm.tdp_mmu_roots.find((id) => page_role.word(kvm, id, 'kvm_tdp_mmu_get_vcpu_root_hpa') === role);
+  const role = root_role.word(vcpu.mmu, 'kvm_tdp_mmu_alloc_root');
+  let root = kvm.tdp_mmu_roots.find((id) => page_role.word(kvm, id, 'kvm_tdp_mmu_alloc_root') === role);
   if (root === undefined) {
     root = tdp_mmu_alloc_sp(kvm, 0, role);
     pages.rootCount[root] = 1;
