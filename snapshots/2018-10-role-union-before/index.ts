@@ -9,7 +9,13 @@ import type { Registers } from '../../src/sim/registers.ts';
 import type { Vm } from '../../src/sim/vm.ts';
 import { is_guest_mode, is_smm } from './calc.ts';
 import { intercepts, run } from './kvm_x86_ops.ts';
-import { kvm_mmu_page_fault, PFERR_FETCH_MASK, PFERR_USER_MASK, PFERR_WRITE_MASK } from './mmu_fault.ts';
+import {
+  kvm_mmu_page_fault,
+  kvm_mmu_unprotect_page_virt,
+  PFERR_FETCH_MASK,
+  PFERR_USER_MASK,
+  PFERR_WRITE_MASK,
+} from './mmu_fault.ts';
 import { get_cr3, gva_to_gpa, inject_page_fault, UNMAPPED_GVA } from './mmu_handlers.ts';
 import { kvm_mmu_invalidate_zap_all_pages } from './mmu_pages.ts';
 import { kvm_mmu_unload } from './mmu_roots.ts';
@@ -31,7 +37,7 @@ import {
   kvm_set_cr4,
   kvm_set_efer,
   kvm_update_cpuid,
-  vcpu_enter_guest,
+  vcpu_run,
 } from './x86.ts';
 import { kvm_inject_page_fault } from './x86_pdptr.ts';
 
@@ -79,6 +85,16 @@ class PortVm implements EraVm {
   }
 
   /**
+   * v4.20 vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces, for virtual-8086 mode. SVM
+   * and, with EPT, unrestricted guests have no use for them.
+   */
+  setTssAddress(address: number): void {
+    const { vm } = this.#kvm;
+    if (vm.host.vendor !== 'vmx' || vm.host.tdp !== 'none') return;
+    for (const { memslots } of vm.addressSpaces) memslots.addPrivate(Math.floor(address / 4096), 3);
+  }
+
+  /**
    * v4.20 virt/kvm/kvm_main.c kvm_destroy_vm: the memory goes first (kvm_arch_flush_shadow_all), then every vCPU lets
    * go of its roots (kvm_unload_vcpu_mmu, and once more kvm_mmu_destroy).
    */
@@ -107,12 +123,17 @@ const translations = { read: 0, write: PFERR_WRITE_MASK, fetch: PFERR_FETCH_MASK
 class PortVcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
+  /** v4.20 svm.c wrmsr_interception, halt_interception, vmrun_interception ...: each sets next_rip itself. */
+  readonly knowsLengths = true;
+  /** VMX alone, whose event injection takes an instruction length. */
+  readonly reinjectsSoftwareInterrupts: boolean;
   readonly #vcpu: kvm_vcpu;
 
   constructor(vcpu: kvm_vcpu) {
     this.#vcpu = vcpu;
     this.registers = vcpu.registers;
     this.view = new View(vcpu);
+    this.reinjectsSoftwareInterrupts = vcpu.kvm.vm.host.vendor === 'vmx';
   }
 
   get injected(): { readonly errorCode: number; readonly address: number } {
@@ -120,7 +141,7 @@ class PortVcpu implements EraVcpu {
   }
 
   enter(): 'entered' | 'shutdown' {
-    const result = vcpu_enter_guest(this.#vcpu);
+    const result = vcpu_run(this.#vcpu);
     if (result === 'entered') run(this.#vcpu);
     return result;
   }
@@ -177,7 +198,7 @@ class PortVcpu implements EraVcpu {
   }
 
   /** kvm_handle_page_fault (#PF, #NPF) or handle_ept_violation, then kvm_mmu_page_fault. */
-  fault({ address, code }: FaultExit): FaultOutcome {
+  fault({ address, code, duringDelivery }: FaultExit): FaultOutcome {
     const vcpu = this.#vcpu;
     const before = vcpu.faults_injected;
     const exit =
@@ -185,6 +206,7 @@ class PortVcpu implements EraVcpu {
         ? error_code_of_ept_violation(code)
         : { code: code | 0, hi: Math.floor(code / 2 ** 32) };
     vcpu.exit_qualification = code | 0;
+    if (duringDelivery && vcpu.kvm.vm.host.tdp === 'none') kvm_mmu_unprotect_page_virt(vcpu, address);
     const result = kvm_mmu_page_fault(vcpu, address, exit.code, exit.hi);
     if (vcpu.faults_injected !== before) return 'injected';
     return result === RET_PF_EMULATE ? 'emulate' : 'retry';

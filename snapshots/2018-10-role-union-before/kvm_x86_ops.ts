@@ -51,8 +51,10 @@ function update_lma(vcpu: kvm_vcpu, cr0: number): void {
   if ((registers.efer & EFER.LME) === 0) return;
   const was_paging = (registers.cr0 & CR0.PG) !== 0;
   const paging = (cr0 & CR0.PG) !== 0;
-  if (paging && !was_paging) registers.efer |= EFER.LMA;
-  if (was_paging && !paging) registers.efer &= ~EFER.LMA;
+  if (paging === was_paging) return;
+  const efer = paging ? registers.efer | EFER.LMA : registers.efer & ~EFER.LMA;
+  if (is_vmx(vcpu)) set_efer(vcpu, efer);
+  else registers.efer = efer;
 }
 
 /**
@@ -89,6 +91,7 @@ export function set_cr4(vcpu: kvm_vcpu, cr4: number): boolean {
  * for SMEP's sake (CR0.WP = 0) has a reserved bit set, and its fault never ends. VMX keeps NX on.
  */
 export function set_efer(vcpu: kvm_vcpu, efer: number): void {
+  vcpu.log.called(is_vmx(vcpu) ? 'vmx_set_efer' : 'svm_set_efer');
   vcpu.registers.efer = efer >>> 0;
   if (!is_vmx(vcpu)) vcpu.cpu.setShadowNx?.((efer & EFER.NXE) !== 0);
 }

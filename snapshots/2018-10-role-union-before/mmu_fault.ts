@@ -6,7 +6,7 @@
  * transparent huge pages (hugetlbfs-like backing is Vm.hostPageLevel), MTRR checks, reserved-bit faults (there are no
  * MMIO SPTEs), the unprotect-and-retry of emulated instructions that do not write page tables, host async faults.
  */
-import { page_fault } from './mmu_handlers.ts';
+import { gva_to_gpa, page_fault, UNMAPPED_GVA } from './mmu_handlers.ts';
 import {
   child_of,
   drop_parent_pte,
@@ -269,7 +269,7 @@ export function mapping_level(vcpu: kvm_vcpu, gfn: number): number {
 }
 
 /** try_async_pf and handle_abnormal_pfn: whether there is RAM behind the frame. */
-export const is_noslot = (vcpu: kvm_vcpu, gfn: number): boolean => !kvm_vcpu_memslots(vcpu).memslots.isVisible(gfn);
+export const is_noslot = (vcpu: kvm_vcpu, gfn: number): boolean => !kvm_vcpu_memslots(vcpu).memslots.isBacked(gfn);
 
 /** 36d9594dfbf2 mmu.c:3881 page_fault_handle_page_track: a write to a table that never goes unsync. */
 export function page_fault_handle_page_track(vcpu: kvm_vcpu, error_code: number, gfn: number): boolean {
@@ -296,6 +296,17 @@ export const nonpaging_page_fault = (vcpu: kvm_vcpu, addr: number, error_code: n
 /** 36d9594dfbf2 mmu.c:4041 tdp_page_fault */
 export const tdp_page_fault = (vcpu: kvm_vcpu, addr: number, error_code: number): number =>
   map_direct(vcpu, addr, error_code, PT_PDPE_LEVEL);
+
+/**
+ * 36d9594dfbf2 mmu.c kvm_mmu_unprotect_page_virt
+ * The page an event's delivery could not use is a guest table no more: emulating the delivery is not possible. Found by
+ * a read at the guest's privilege level, so not when ring 3 was interrupted and the page is the kernel's.
+ */
+export function kvm_mmu_unprotect_page_virt(vcpu: kvm_vcpu, gva: number): void {
+  if (direct_map(vcpu.mmu, 'kvm_mmu_unprotect_page_virt') !== 0) return;
+  const gpa = gva_to_gpa(vcpu, vcpu.walk_mmu, gva, vcpu.registers.cpl === 3 ? PFERR_USER_MASK : 0);
+  if (gpa !== UNMAPPED_GVA) kvm_mmu_unprotect_page(vcpu.kvm, Math.floor(gpa / 4096));
+}
 
 /**
  * 36d9594dfbf2 mmu.c:5238 kvm_mmu_page_fault

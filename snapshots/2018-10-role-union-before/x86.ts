@@ -68,6 +68,7 @@ const kvm_zap_gfn_range_all = probe(
 
 /** v4.20 x86.c ~734 kvm_set_cr0. True: #GP. `noncoherent_dma`: a device bypasses caches, so CR0.CD has an effect. */
 export function kvm_set_cr0(vcpu: kvm_vcpu, value: number, noncoherent_dma: boolean): boolean {
+  vcpu.log.called('kvm_set_cr0');
   const { registers } = vcpu;
   const old_cr0 = registers.cr0;
   const update_bits = { PG: CR0.PG, WP: CR0.WP };
@@ -119,6 +120,7 @@ function kvm_valid_cr4(vcpu: kvm_vcpu, cr4: number): boolean {
 
 /** v4.20 x86.c ~870 kvm_set_cr4. True: #GP. */
 export function kvm_set_cr4(vcpu: kvm_vcpu, cr4: number): boolean {
+  vcpu.log.called('kvm_set_cr4');
   const { registers } = vcpu;
   const old_cr4 = registers.cr4;
   const { PGE, PSE, PAE, SMEP, SMAP, PKE, PCIDE } = CR4;
@@ -153,6 +155,7 @@ export function kvm_set_cr4(vcpu: kvm_vcpu, cr4: number): boolean {
 
 /** v4.20 x86.c ~932 kvm_set_cr3. True: #GP. `noflush` is bit 63 of the written value. */
 export function kvm_set_cr3(vcpu: kvm_vcpu, value: number, noflush: boolean): boolean {
+  vcpu.log.called('kvm_set_cr3');
   const { registers } = vcpu;
   const pcid_enabled = (registers.cr4 & CR4.PCIDE) !== 0;
   const skip_tlb_flush = pcid_enabled && noflush;
@@ -242,6 +245,7 @@ function kvm_vcpu_flush_tlb(vcpu: kvm_vcpu): void {
  * PDPTEs are read again.
  */
 export function __set_sregs(vcpu: kvm_vcpu): void {
+  set_efer(vcpu, vcpu.registers.efer);
   if (is_long_mode(vcpu) || !is_pae(vcpu) || !is_paging(vcpu)) return;
   load_pdptrs(vcpu, vcpu.walk_mmu, vcpu.registers.cr3);
   vcpu.log.because('__set_sregs', 'PDPTEs');
@@ -249,39 +253,68 @@ export function __set_sregs(vcpu: kvm_vcpu): void {
 }
 
 /**
- * v4.20 x86.c ~7534 vcpu_enter_guest, from the requests to the root. A failed load leaves the exit loop running: the
- * triple fault it asked for is served on the next round. `shutdown` also stands for the error that no free page makes.
+ * v4.20 x86.c ~7534 vcpu_enter_guest, from the requests to the root. False: the guest was not entered, for a load failed or a
+ * triple fault was asked for before; true although requests made on the way are pending still.
  */
-export function vcpu_enter_guest(vcpu: kvm_vcpu): 'entered' | 'shutdown' {
-  for (;;) {
-    if (kvm_check_request(KVM_REQ.MMU_RELOAD, vcpu)) {
-      vcpu.log.because('vcpu_enter_guest', 'KVM_REQ_MMU_RELOAD');
-      kvm_mmu_unload(vcpu);
-    }
-    if (kvm_check_request(KVM_REQ.MMU_SYNC, vcpu)) kvm_mmu_sync_roots(vcpu);
-    if (kvm_check_request(KVM_REQ.LOAD_CR3, vcpu)) kvm_mmu_load_cr3(vcpu);
-    if (kvm_check_request(KVM_REQ.TLB_FLUSH, vcpu)) kvm_vcpu_flush_tlb(vcpu);
-    if (kvm_check_request(KVM_REQ.TRIPLE_FAULT, vcpu)) return 'shutdown';
-    // v4.20 mmu.h:76 kvm_mmu_reload
-    const failed = vcpu.mmu.root_hpa === INVALID_PAGE && kvm_mmu_load(vcpu);
-    if (failed) {
-      if ((vcpu.requests & KVM_REQ.TRIPLE_FAULT) === 0) return 'shutdown';
-      continue;
-    }
-    if (vcpu.new_cr3_pending) vcpu.kvm.vm.counters.new_pgd_hit++;
-    vcpu.new_cr3_pending = false;
-    return 'entered';
+export function vcpu_enter_guest(vcpu: kvm_vcpu): boolean {
+  if (kvm_check_request(KVM_REQ.MMU_RELOAD, vcpu)) {
+    vcpu.log.because('vcpu_enter_guest', 'KVM_REQ_MMU_RELOAD');
+    kvm_mmu_unload(vcpu);
+  }
+  if (kvm_check_request(KVM_REQ.MMU_SYNC, vcpu)) kvm_mmu_sync_roots(vcpu);
+  if (kvm_check_request(KVM_REQ.LOAD_CR3, vcpu)) kvm_mmu_load_cr3(vcpu);
+  if (kvm_check_request(KVM_REQ.TLB_FLUSH, vcpu)) kvm_vcpu_flush_tlb(vcpu);
+  if (kvm_check_request(KVM_REQ.TRIPLE_FAULT, vcpu)) return false;
+  // v4.20 mmu.h:76 kvm_mmu_reload
+  return vcpu.mmu.root_hpa !== INVALID_PAGE || !kvm_mmu_load(vcpu);
+}
+
+/**
+ * v4.20 x86.c vcpu_run: a request made on the way in (by the load that found unsync pages, by a load that failed) sends
+ * the vCPU back to serve it. `shutdown` also stands for the error that no free page makes.
+ */
+export function vcpu_run(vcpu: kvm_vcpu): 'entered' | 'shutdown' {
+  do {
+    const entered = vcpu_enter_guest(vcpu);
+    if (!entered && (vcpu.requests & KVM_REQ.TRIPLE_FAULT) === 0) return 'shutdown';
+  } while (vcpu.requests !== 0);
+  if (vcpu.new_cr3_pending) vcpu.kvm.vm.counters.new_pgd_hit++;
+  vcpu.new_cr3_pending = false;
+  return 'entered';
+}
+
+/** v4.20 svm.c init_vmcb: when the vCPU is created and again with its reset. */
+function init_vmcb(vcpu: kvm_vcpu): void {
+  vcpu.log.enter('init_vmcb', '');
+  try {
+    set_efer(vcpu, vcpu.registers.efer);
+    set_cr0(vcpu, vcpu.registers.cr0);
+    vcpu.log.because('init_vmcb', 'reset');
+    kvm_mmu_reset_context(vcpu);
+  } finally {
+    vcpu.log.leave();
   }
 }
 
-/** v4.20 x86.c kvm_arch_vcpu_setup: kvm_mmu_create, reset, kvm_mmu_setup. */
+/**
+ * v4.20 vmx.c vmx_vcpu_reset: without unrestricted guest real mode is virtual-8086 mode from the start, for which
+ * set_cr0 resets the context.
+ */
+function vmx_vcpu_reset(vcpu: kvm_vcpu): void {
+  vcpu.log.because('vmx_vcpu_reset', 'reset');
+  set_cr0(vcpu, vcpu.registers.cr0);
+  set_efer(vcpu, vcpu.registers.efer);
+}
+
+/** v4.20 x86.c kvm_arch_vcpu_create and kvm_arch_vcpu_setup: kvm_mmu_create, reset, kvm_mmu_setup. */
 export function create_vcpu(kvm: kvm, registers: Registers, cpu: Cpu): kvm_vcpu {
   const vcpu = new kvm_vcpu(kvm, registers, cpu);
   kvm.vcpus.push(vcpu);
   kvm_mmu_create(vcpu);
-  set_efer(vcpu, registers.efer);
-  // Real mode of a vCPU without unrestricted guest is virtual-8086 mode from the start.
-  vcpu.vm86_active = kvm.vm.host.vendor === 'vmx' && kvm.vm.host.tdp === 'none' && (registers.cr0 & CR0.PE) === 0;
+  if (kvm.vm.host.vendor === 'svm') {
+    init_vmcb(vcpu);
+    init_vmcb(vcpu);
+  } else vmx_vcpu_reset(vcpu);
   kvm_init_mmu(vcpu, true);
   return vcpu;
 }
