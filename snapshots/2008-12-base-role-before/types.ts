@@ -79,9 +79,9 @@ export class kvm {
     return this.#cursor;
   }
 
-  /** virt/kvm/kvm_main.c gfn_to_memslot: whether a slot covers the frame. */
+  /** virt/kvm/kvm_main.c gfn_to_memslot: whether a slot covers the frame, one of KVM's own included. */
   gfn_to_memslot(gfn: number): boolean {
-    return this.vm.memslots.isVisible(gfn);
+    return this.vm.memslots.isBacked(gfn);
   }
 }
 

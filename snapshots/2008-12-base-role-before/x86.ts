@@ -3,8 +3,8 @@
  * v2.6.29 arch/x86/kvm/x86.c (virt/kvm/kvm_main.c where it says so): register writes, requests and guest entry; and
  * what the vendor modules do around them.
  *
- * Left out: CLTS, LMSW, MTRR writes, KVM_SET_SREGS, task switches and paravirtual MMU calls (the workload language has
- * none of them), CS.L at a CR0 write (a guest that turns paging on runs 32-bit code), lazy FPU (CR0.TS), CR0.CD and NW,
+ * Left out: CLTS, LMSW, MTRR writes, task switches and paravirtual MMU calls (the workload language has none of them),
+ * CS.L at a CR0 write (a guest that turns paging on runs 32-bit code), lazy FPU (CR0.TS), CR0.CD and NW,
  * which SVM keeps from the hardware.
  */
 import type { WriteResult } from '../../src/era.ts';
@@ -268,6 +268,47 @@ export const set_efer = probe(
   },
   { skipped: done },
 );
+
+/** What KVM_SET_SREGS gives, as far as the MMU goes. */
+export interface kvm_sregs {
+  readonly cr0: number;
+  readonly cr3: number;
+  readonly cr4: number;
+  readonly efer: number;
+}
+
+/**
+ * v2.6.29 x86.c kvm_arch_vcpu_ioctl_set_sregs:3732. Registers are stored below the setters, then one reset when any
+ * differs. Bad PDPTEs are not noticed.
+ */
+export function kvm_arch_vcpu_ioctl_set_sregs(vcpu: kvm_vcpu, sregs: kvm_sregs): void {
+  const { registers } = vcpu;
+  const mmu_reset_needed =
+    registers.cr3 !== sregs.cr3 ||
+    vcpu.shadow_efer !== sregs.efer ||
+    vcpu.cr0 !== sregs.cr0 ||
+    registers.cr4 !== sregs.cr4;
+  vcpu.log.because('kvm_arch_vcpu_ioctl_set_sregs', 'SREGS');
+  registers.cr3 = sregs.cr3;
+  store_efer(vcpu, sregs.efer, vcpu.cr0);
+  set_cr0(vcpu, sregs.cr0);
+  vcpu.cr0 = sregs.cr0;
+  registers.cr0 = sregs.cr0;
+  registers.cr4 = sregs.cr4;
+  if (!is_long_mode(vcpu) && is_pae(vcpu)) load_pdptrs(vcpu, registers.cr3);
+  if (mmu_reset_needed) kvm_mmu_reset_context(vcpu);
+}
+
+/**
+ * The reset of a new vCPU. VMX starts it in real mode, for which set_cr0 resets the context (v2.6.29 vmx.c
+ * vmx_vcpu_reset); SVM only fills its control block (svm.c init_vmcb).
+ */
+export function vcpu_reset(vcpu: kvm_vcpu): void {
+  const { cr0, efer } = vcpu.registers;
+  vcpu.log.because('vmx_vcpu_reset', 'reset');
+  set_cr0(vcpu, cr0);
+  store_efer(vcpu, efer, cr0);
+}
 
 /** v2.6.29 x86.c kvm_inject_gp */
 const kvm_inject_gp = probe(

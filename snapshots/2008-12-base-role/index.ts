@@ -17,11 +17,12 @@ import type {
 } from '../../src/era.ts';
 import type { Cpu } from '../../src/sim/cpu.ts';
 import { PFEC } from '../../src/sim/paging-bits.ts';
-import { CR0, CR4, type Registers } from '../../src/sim/registers.ts';
+import { CR4, type Registers } from '../../src/sim/registers.ts';
 import type { Vm } from '../../src/sim/vm.ts';
 import { init_kvm_mmu, is_paging, tdp_enabled } from './calc.ts';
 import { FAULT_EMULATE, mmu_gva_to_gpa } from './mmu_fault.ts';
 import { kvm_mmu_zap_all } from './mmu_pages.ts';
+import { kvm_mmu_unload } from './mmu_roots.ts';
 import { kvm_mmu_pte_write } from './mmu_write.ts';
 import { handle_exit, nested_svm_vmexit, nested_svm_vmrun } from './nested_svm.ts';
 import { kvm_mmu_page_role } from './role.ts';
@@ -31,6 +32,7 @@ import { INVALID_PAGE, kvm, kvm_vcpu, UNMAPPED_GVA } from './types.ts';
 import { vectors } from './vectors.ts';
 import {
   CR4_KNOWN,
+  kvm_arch_vcpu_ioctl_set_sregs,
   kvm_inject_page_fault,
   kvm_mmu_invlpg,
   kvm_mmu_page_fault,
@@ -38,8 +40,8 @@ import {
   kvm_set_cr3,
   kvm_set_cr4,
   set_efer,
-  store_efer,
   vcpu_enter_guest,
+  vcpu_reset,
 } from './x86.ts';
 
 /** v2.6.29 kvm_host.h KVM_GUEST_CR4_MASK: bits of CR4 that belong to the host under VMX; all others the guest writes itself. */
@@ -48,6 +50,10 @@ const KVM_GUEST_CR4_MASK = (1 << 0) | CR4.PSE | CR4.PAE | CR4.PGE | CR4.VMXE;
 class Vcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
+  /** An event of INT n that met an exit is forgotten: the guest executes the instruction again (until v2.6.31). */
+  readonly reinjectsSoftwareInterrupts = false;
+  /** v2.6.29 svm.c wrmsr_interception, halt_interception, vmrun_interception ...: each sets next_rip itself. */
+  readonly knowsLengths = true;
   readonly #vcpu: kvm_vcpu;
   /** The exit that the next entry ends has been through handle_exit. */
   #exit_handled = true;
@@ -61,6 +67,19 @@ class Vcpu implements EraVcpu {
   get injected(): EraVcpu['injected'] {
     const { error_code, cr2 } = this.#vcpu.exception;
     return { errorCode: error_code, address: cr2 };
+  }
+
+  /** v2.6.29 x86.c kvm_vcpu_ioctl_set_cpuid2 stores a table: nothing of the MMU depends on the guest's CPUID. */
+  setCpuid(): void {}
+
+  setSregs(): void {
+    const { shadow_efer, registers } = this.#vcpu;
+    kvm_arch_vcpu_ioctl_set_sregs(this.#vcpu, {
+      cr0: registers.cr0,
+      cr3: registers.cr3,
+      cr4: registers.cr4,
+      efer: shadow_efer,
+    });
   }
 
   /** Exits that have no method here (port I/O, HLT) came through handle_exit all the same. */
@@ -95,6 +114,15 @@ class Vcpu implements EraVcpu {
       case 'efer':
         return true;
     }
+  }
+
+  /**
+   * v2.6.29 vmx.c enter_rmode: VMX cannot enter real mode, with EPT neither. (CPUs that can are used from v2.6.32 on, and
+   * states that virtual-8086 mode cannot stand for are not emulated, emulate_invalid_guest_state = 0.) With EPT paging is
+   * on then, over tables of KVM's own that map every page to itself; hardware's walks of those are left out.
+   */
+  execution(): 'native' | 'vm86' {
+    return this.#vcpu.rmode_active ? 'vm86' : 'native';
   }
 
   interceptsInvalidation(): boolean {
@@ -197,14 +225,27 @@ function rootOf({ kvm, mmu, registers }: kvm_vcpu): RootView | null {
   return { pgd: pages.gfn[sp]! * 4096, frame: mmu.root_hpa, role: pages.role[sp]! };
 }
 
-/** The vCPU, as the vendor module leaves it after reset: VMX starts it in real mode unless CR0.PE is set. */
+/** v2.6.29 x86.c kvm_arch_vcpu_setup: reset, then kvm_mmu_setup. */
 function create_vcpu(vm: kvm, registers: Registers, cpu: Cpu): kvm_vcpu {
   const vcpu = new kvm_vcpu(vm, registers, cpu);
-  vcpu.rmode_active = vm.vm.host.vendor === 'vmx' && (registers.cr0 & CR0.PE) === 0;
   vm.vcpus.push(vcpu);
-  store_efer(vcpu, registers.efer, registers.cr0);
+  vcpu_reset(vcpu);
   init_kvm_mmu(vcpu);
   return vcpu;
+}
+
+/** v2.6.29 vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own. SVM has no use for them. */
+function set_tss_addr({ vm }: kvm, address: number): void {
+  if (vm.host.vendor === 'vmx') vm.memslots.addPrivate(Math.floor(address / 4096), 3);
+}
+
+/**
+ * v2.6.29 kvm_main.c kvm_destroy_vm: the memory goes first (kvm_mmu_notifier_release), then every vCPU lets go of its
+ * root (kvm_free_vcpus). What kvm_mmu_destroy would free after that is gone.
+ */
+function destroy_vm(vm: kvm): void {
+  kvm_mmu_zap_all(vm);
+  for (const vcpu of vm.vcpus) kvm_mmu_unload(vcpu);
 }
 
 function create(machine: Vm): EraVm {
@@ -212,6 +253,8 @@ function create(machine: Vm): EraVm {
   return {
     createVcpu: (registers, cpu) => new Vcpu(create_vcpu(vm, registers, cpu)),
     memslotsChanged: () => kvm_mmu_zap_all(vm),
+    setTssAddress: (address) => set_tss_addr(vm, address),
+    destroy: () => destroy_vm(vm),
   };
 }
 

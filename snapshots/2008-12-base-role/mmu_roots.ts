@@ -3,7 +3,7 @@
  * a770f6f28b1a arch/x86/kvm/mmu.c: taking, keeping and dropping roots. There is one current root and no cache of
  * previous ones: a dropped root's page stays in the hash and is found there again.
  *
- * Left out: kvm_mmu_create/destroy and alloc_mmu_pages (the VM ends with the replay).
+ * Left out: kvm_mmu_create and alloc_mmu_pages (the one table they make is made with the MMU, types.ts).
  */
 import { probe } from '../../src/sim/log.ts';
 import { init_kvm_mmu, is_paging, tdp_enabled } from './calc.ts';
