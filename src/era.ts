@@ -66,30 +66,30 @@ export interface EraVm {
   /** The host deletes or moves the memory slot (all mappings go). */
   memslotsChanged(): void;
   /** User space says where three pages for a task state segment are (KVM_SET_TSS_ADDR), as a guest-physical address. */
-  setTssAddress?(address: number): void;
-  /** The VM goes: every vCPU lets go of its roots, then every page. Absent: the port does not follow a VM to its end. */
-  destroy?(): void;
+  setTssAddress(address: number): void;
+  /** The VM goes: its memory, then every vCPU's roots. No page is left. */
+  destroy(): void;
 }
 
 export interface EraVcpu {
   /** The registers in force: L2's while L2 runs. The same object all the time. */
   readonly registers: Registers;
   /** User space sets the vCPU's CPUID (KVM_SET_CPUID2) and its registers, to the values they have (KVM_SET_SREGS). */
-  setCpuid?(): void;
-  setSregs?(): void;
+  setCpuid(): void;
+  setSregs(): void;
   /** Serves pending requests and loads a root where there is none (vcpu_enter_guest). 'shutdown' = triple fault. */
   enter(): 'entered' | 'shutdown';
   /** Whether this write leaves the guest (vendor, intercepts, guest-owned bits). */
   intercepts(register: 'cr0' | 'cr3' | 'cr4' | 'efer', value: number): boolean;
   /**
    * How the guest's code runs now: by the CPU as it is; in virtual-8086 mode, where real mode cannot be entered; or by the
-   * emulator, where the CPU could not be entered with such a state. Absent: always by the CPU.
+   * emulator, where the CPU could not be entered with such a state.
    */
-  execution?(): 'native' | 'vm86' | 'emulated';
+  execution(): 'native' | 'vm86' | 'emulated';
   /** Whether INVLPG and INVPCID leave the guest. */
   interceptsInvalidation(): boolean;
-  /** Whether a #PF with this error code leaves the guest under shadow paging. Absent: every one does. */
-  interceptsPageFault?(errorCode: number): boolean;
+  /** Whether a #PF with this error code leaves the guest. Asked under shadow paging. */
+  interceptsPageFault(errorCode: number): boolean;
   /** Register writes as the exit handler makes them. Bit 63 of CR3 comes as `noflush`. */
   writeCr0(value: number): WriteResult;
   writeCr3(value: number, noflush: boolean): WriteResult;
@@ -102,11 +102,11 @@ export interface EraVcpu {
   fault(exit: FaultExit): FaultOutcome;
   /**
    * Whether an INT n whose delivery met an exit is delivered again by KVM, which must know where the instruction ends;
-   * absent: the guest executes it again.
+   * otherwise the guest executes it again.
    */
-  readonly reinjectsSoftwareInterrupts?: boolean;
-  /** KVM steps over HLT, WRMSR and the like by lengths it knows, also where the CPU does not tell; absent: it reads them. */
-  readonly knowsLengths?: boolean;
+  readonly reinjectsSoftwareInterrupts: boolean;
+  /** KVM steps over HLT, WRMSR and the like by lengths it knows, also where the CPU does not tell; otherwise it reads them. */
+  readonly knowsLengths: boolean;
   /** The #PF that the last fault() with outcome 'injected', or translate(), hands to the guest; of CR2 the page. */
   readonly injected: { readonly errorCode: number; readonly address: number };
   /** Software translation of a page, as the instruction emulator uses it. Guest-physical, or -1 for a fault (see `injected`). */

@@ -51,10 +51,10 @@ const KVM_GUEST_CR4_MASK = (1 << 0) | CR4.PSE | CR4.PAE | CR4.PGE | CR4.VMXE;
 class Vcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
-  /** An event of INT n that met an exit is forgotten: the guest executes the instruction again (until v2.6.31). */
-  readonly reinjectsSoftwareInterrupts = false;
   /** v2.6.29 svm.c wrmsr_interception, halt_interception, vmrun_interception ...: each sets next_rip itself. */
   readonly knowsLengths = true;
+  /** An event of INT n that met an exit is forgotten: the guest executes the instruction again (until v2.6.31). */
+  readonly reinjectsSoftwareInterrupts = false;
   readonly #vcpu: kvm_vcpu;
   /** The exit that the next entry ends has been through handle_exit. */
   #exit_handled = true;

@@ -173,6 +173,11 @@ class PortVcpu implements EraVcpu {
     return this.#vcpu.kvm.vm.host.tdp === 'none';
   }
 
+  /** v4.20 vmx.c update_exception_bitmap, svm.c init_vmcb: every #PF without TDP. */
+  interceptsPageFault(): boolean {
+    return this.#vcpu.kvm.vm.host.tdp === 'none';
+  }
+
   writeCr0(value: number): 'done' | 'gp' {
     return this.#completed(kvm_set_cr0(this.#vcpu, value, false));
   }

@@ -82,11 +82,12 @@ class PortVm implements EraVm {
   }
 
   /**
-   * v4.20 vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces. SVM has no use for them.
+   * v4.20 vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces, for virtual-8086 mode. SVM
+   * and, with EPT, unrestricted guests have no use for them.
    */
   setTssAddress(address: number): void {
     const { vm } = this.#kvm;
-    if (vm.host.vendor !== 'vmx') return;
+    if (vm.host.vendor !== 'vmx' || vm.host.tdp !== 'none') return;
     for (const { memslots } of vm.addressSpaces) memslots.addPrivate(Math.floor(address / 4096), 3);
   }
 
@@ -166,6 +167,11 @@ class PortVcpu implements EraVcpu {
   }
 
   interceptsInvalidation(): boolean {
+    return this.#vcpu.kvm.vm.host.tdp === 'none';
+  }
+
+  /** v4.20 vmx.c update_exception_bitmap, svm.c init_vmcb: every #PF without TDP. */
+  interceptsPageFault(): boolean {
     return this.#vcpu.kvm.vm.host.tdp === 'none';
   }
 

@@ -85,12 +85,12 @@ class PortVm implements EraVm {
   }
 
   /**
-   * v5.10.262 vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces. SVM has no use for
-   * them.
+   * v5.10.262 vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces, for virtual-8086 mode. SVM
+   * and, with EPT, unrestricted guests have no use for them.
    */
   setTssAddress(address: number): void {
     const { vm } = this.#kvm;
-    if (vm.host.vendor !== 'vmx') return;
+    if (vm.host.vendor !== 'vmx' || vm.host.tdp !== 'none') return;
     for (const { memslots } of vm.addressSpaces) memslots.addPrivate(Math.floor(address / 4096), 3);
   }
 
@@ -124,6 +124,8 @@ const translations = { read: 0, write: PFERR_WRITE_MASK, fetch: PFERR_FETCH_MASK
 class PortVcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
+  /** v5.10.262 svm/svm.c skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads it. */
+  readonly knowsLengths = false;
   /** VMX alone, whose event injection takes an instruction length. */
   readonly reinjectsSoftwareInterrupts: boolean;
   readonly #vcpu: kvm_vcpu;
@@ -169,6 +171,11 @@ class PortVcpu implements EraVcpu {
   }
 
   interceptsInvalidation(): boolean {
+    return this.#vcpu.kvm.vm.host.tdp === 'none';
+  }
+
+  /** v5.10.262 vmx/vmx.c vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
+  interceptsPageFault(): boolean {
     return this.#vcpu.kvm.vm.host.tdp === 'none';
   }
 

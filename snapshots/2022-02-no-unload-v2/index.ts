@@ -60,6 +60,8 @@ const KVM_POSSIBLE_CR4_GUEST_BITS = 0x0001078e;
 class Vcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
+  /** v5.17 svm/svm.c skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads it. */
+  readonly knowsLengths = false;
   /** VMX does; under SVM an INT n is executed again (until v6.0). */
   readonly reinjectsSoftwareInterrupts: boolean;
   readonly #vcpu: kvm_vcpu;
@@ -132,6 +134,11 @@ class Vcpu implements EraVcpu {
   }
 
   interceptsInvalidation(): boolean {
+    return !this.#tdp;
+  }
+
+  /** v5.17 vmx/vmx.c vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
+  interceptsPageFault(): boolean {
     return !this.#tdp;
   }
 

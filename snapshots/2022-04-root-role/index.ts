@@ -59,6 +59,8 @@ const KVM_POSSIBLE_CR4_GUEST_BITS = 0x0001078e;
 class Vcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
+  /** 7a458f0e1ba1 svm/svm.c skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads it. */
+  readonly knowsLengths = false;
   /** VMX does; under SVM an INT n is executed again (until v6.0). */
   readonly reinjectsSoftwareInterrupts: boolean;
   readonly #vcpu: kvm_vcpu;
@@ -131,6 +133,11 @@ class Vcpu implements EraVcpu {
   }
 
   interceptsInvalidation(): boolean {
+    return !this.#tdp;
+  }
+
+  /** 7a458f0e1ba1 vmx/vmx.c vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
+  interceptsPageFault(): boolean {
     return !this.#tdp;
   }
 

@@ -62,6 +62,8 @@ const KVM_POSSIBLE_CR4_GUEST_BITS = 0x0001078e;
 class Vcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
+  /** v5.19 svm/svm.c skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads it. */
+  readonly knowsLengths = false;
   /** VMX does; under SVM an INT n is executed again (until v6.0). */
   readonly reinjectsSoftwareInterrupts: boolean;
   readonly #vcpu: kvm_vcpu;
@@ -134,6 +136,11 @@ class Vcpu implements EraVcpu {
   }
 
   interceptsInvalidation(): boolean {
+    return !this.#tdp;
+  }
+
+  /** v5.19 vmx/vmx.c vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
+  interceptsPageFault(): boolean {
     return !this.#tdp;
   }
 
@@ -244,9 +251,12 @@ function create_vcpu(owner: kvm, registers: Registers, cpu: Cpu): kvm_vcpu {
   return vcpu;
 }
 
-/** v5.19 vmx/vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces. SVM has no use for them. */
+/**
+ * v5.19 vmx/vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces, for virtual-8086 mode. SVM
+ * and, with EPT, unrestricted guests have no use for them.
+ */
 function set_tss_addr({ vm }: kvm, address: number): void {
-  if (vm.host.vendor !== 'vmx') return;
+  if (vm.host.vendor !== 'vmx' || vm.host.tdp !== 'none') return;
   for (const { memslots } of vm.addressSpaces) memslots.addPrivate(Math.floor(address / 4096), 3);
 }
 

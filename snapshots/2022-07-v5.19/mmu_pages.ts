@@ -526,14 +526,17 @@ function kvm_zap_obsolete_pages(kvm: kvm): void {
   kvm_mmu_commit_zap_page(kvm, zapped_obsolete_pages);
 }
 
-/** v5.19 mmu.c kvm_mmu_zap_all: the VM's memory goes. Pages used as root are marked, and go with their last user. */
+/**
+ * v5.19 mmu.c kvm_mmu_zap_all: the VM's memory goes, from the newest page on. Pages used as root are marked, and go with
+ * their last user.
+ */
 export function kvm_mmu_zap_all(kvm: kvm): void {
   const { pages } = kvm.vm;
   const invalid_list: number[] = [];
-  for (let sp = pages.oldest; sp !== NO_PAGE; ) {
-    const newer = pages.newerThan(sp);
+  for (let sp = pages.newest; sp !== NO_PAGE; ) {
+    const older = pages.olderThan(sp);
     const { list_unstable } = __kvm_mmu_prepare_zap_page(kvm, sp, invalid_list);
-    sp = list_unstable ? pages.oldest : newer;
+    sp = list_unstable ? pages.newest : older;
   }
   kvm_mmu_commit_zap_page(kvm, invalid_list);
   if (kvm.vm.host.tdpMmu) kvm_tdp_mmu_zap_all(kvm);

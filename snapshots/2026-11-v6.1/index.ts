@@ -67,6 +67,8 @@ const KVM_POSSIBLE_CR4_GUEST_BITS = 0x0001078e;
 class Vcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
+  /** v6.1.192 svm/svm.c skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads it. */
+  readonly knowsLengths = false;
   /** SVM does since 7e5b5ef8dca3 (v6.0). */
   readonly reinjectsSoftwareInterrupts = true;
   readonly #vcpu: kvm_vcpu;
@@ -143,6 +145,11 @@ class Vcpu implements EraVcpu {
   }
 
   interceptsInvalidation(): boolean {
+    return !this.#tdp;
+  }
+
+  /** v6.1.192 vmx/vmx.c vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
+  interceptsPageFault(): boolean {
     return !this.#tdp;
   }
 

@@ -71,6 +71,8 @@ const CPUID_AT_CREATION = 'cpuid-at-creation';
 class Vcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
+  /** v6.12.117 svm/svm.c skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads it. */
+  readonly knowsLengths = false;
   /** SVM does since 7e5b5ef8dca3 (v6.0). */
   readonly reinjectsSoftwareInterrupts = true;
   readonly #vcpu: kvm_vcpu;
@@ -147,6 +149,11 @@ class Vcpu implements EraVcpu {
   }
 
   interceptsInvalidation(): boolean {
+    return !this.#tdp;
+  }
+
+  /** v6.12.117 vmx/vmx.c vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
+  interceptsPageFault(): boolean {
     return !this.#tdp;
   }
 

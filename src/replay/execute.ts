@@ -95,7 +95,7 @@ export class Executor {
     const last = codeAddress + Math.max(codeBytes, 1) - 1;
     if (Math.floor(last / 4096) !== Math.floor(codeAddress / 4096)) this.#fetch(vcpu, last);
     // In virtual-8086 mode LGDT and MOV to CR0 fault, and are KVM's to execute: what they read is no access of the CPU.
-    if (step.kind === 'cr0' && vcpu.kernel.execution?.() === 'vm86') return;
+    if (step.kind === 'cr0' && vcpu.kernel.execution() === 'vm86') return;
     this.#touch(vcpu, touches);
   }
 

@@ -103,7 +103,7 @@ export class Guest {
 
   /** One access at the current privilege level. False when the guest faulted; its handler has run then. */
   access(vcpu: MachineVcpu, address: U64, kind: Kind, store: Store = dataByte): boolean {
-    const mode = vcpu.kernel.execution?.() ?? 'native';
+    const mode = vcpu.kernel.execution();
     const user = vcpu.cpu.registers.cpl === 3 || mode === 'vm86';
     const access: Access = { kind, user, store, event: null };
     return mode === 'emulated' ? this.#execute(vcpu, address, access) : this.#access(vcpu, address, access);
@@ -111,7 +111,7 @@ export class Guest {
 
   /** OUT in virtual-8086 mode: the CPU looks up the port in the I/O bitmap of the task state segment. SDM vol. 3A 20.3.3. */
   portAccess(vcpu: MachineVcpu, port: number): void {
-    if (vcpu.kernel.execution?.() !== 'vm86') return;
+    if (vcpu.kernel.execution() !== 'vm86') return;
     for (const offset of [IO_MAP_BASE, 0x68 + Math.floor(port / 8)]) {
       this.#access(vcpu, u64Of(TSS_ADDRESS + offset), { kind: 'r', user: false, store: dataByte, event: null });
     }
@@ -201,7 +201,7 @@ export class Guest {
   }
 
   #isDeliveredAgain({ kernel }: MachineVcpu, event: Event | null): boolean {
-    return event === 'exception' || (event !== null && kernel.reinjectsSoftwareInterrupts === true);
+    return event === 'exception' || (event !== null && kernel.reinjectsSoftwareInterrupts);
   }
 
   /** An event whose delivery met an exit is given to the CPU again; an INT n may have to be read for where it ends. */
@@ -224,7 +224,7 @@ export class Guest {
 
   /** A #PF under shadow paging that the kernel lets through to the guest is no exit. */
   #leavesGuest({ kernel, cpu }: MachineVcpu): boolean {
-    return this.#machine.vm.host.tdp !== 'none' || (kernel.interceptsPageFault?.(cpu.exitCode) ?? true);
+    return this.#machine.vm.host.tdp !== 'none' || kernel.interceptsPageFault(cpu.exitCode);
   }
 
   #faultExit(vcpu: MachineVcpu, duringDelivery: boolean): FaultOutcome {

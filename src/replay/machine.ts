@@ -59,13 +59,13 @@ export function buildMachine(era: Era, host: Host, image: GuestImage, options: M
   const { observer } = options;
   if (observer) vm.log.onCall = (name, caller) => observer.call(name, caller);
   const eraVm = era.create(vm);
-  eraVm.setTssAddress?.(TSS_ADDRESS);
+  eraVm.setTssAddress(TSS_ADDRESS);
   const vcpus = Array.from({ length: options.vcpus }, () => {
     const cpu = new GuestCpu(host, memory);
     cpu.registers.cr0 = RESET_CR0;
     const kernel = eraVm.createVcpu(cpu.registers, cpu);
-    kernel.setCpuid?.();
-    kernel.setSregs?.();
+    kernel.setCpuid();
+    kernel.setSregs();
     return { cpu, kernel };
   });
   return { vm, memory, eraVm, vcpus };

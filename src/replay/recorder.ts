@@ -180,7 +180,6 @@ export class Recorder {
 
   /** The guest has ended and its VM goes. */
   tearDown(eraVm: EraVm): void {
-    if (!eraVm.destroy) return;
     this.beginPhase(TEARDOWN_PHASE);
     eraVm.destroy();
   }

@@ -73,8 +73,8 @@ export class Shadowed {
     this.#vm = new Vm({ host, memory, guestFrames, pageLimit: PAGE_LIMIT, reads: null });
     this.#cpu = new GuestCpu(host, memory, { tlb: benchTlb });
     this.#kernel = era.create(this.#vm).createVcpu(this.#cpu.registers, this.#cpu);
-    this.#kernel.setCpuid?.();
-    this.#kernel.setSregs?.();
+    this.#kernel.setCpuid();
+    this.#kernel.setSregs();
     this.#kernel.writeCr4(CR4.PAE);
     this.#kernel.writeEfer(EFER.LME | EFER.NXE);
     this.#kernel.writeCr3(this.#roots[0]! * 4096, false);

@@ -163,7 +163,7 @@ describe('faults', () => {
     const entry = (i: number) => [vm.pages.entryLow(table, i) >>> 0, vm.pages.entryHigh(table, i) >>> 0];
     expect(entry(0)).toEqual([0, 0]);
     expect(entry(2)).toEqual([0xfffff001, 0xffffffff]);
-    expect([vcpu.interceptsPageFault!(4), vcpu.interceptsPageFault!(5)]).toEqual([false, true]);
+    expect([vcpu.interceptsPageFault(4), vcpu.interceptsPageFault(5)]).toEqual([false, true]);
   });
 
   it('maps 2 MiB where the host has them, and not where a guest table is in the way', () => {
