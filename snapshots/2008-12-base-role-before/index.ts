@@ -118,9 +118,9 @@ class Vcpu implements EraVcpu {
   }
 
   /**
-   * v2.6.29 vmx.c enter_rmode: VMX cannot enter real mode, with EPT neither. (CPUs that can are used from v2.6.32 on, and
-   * states that virtual-8086 mode cannot stand for are not emulated, emulate_invalid_guest_state = 0.) With EPT paging is
-   * on then, over tables of KVM's own that map every page to itself; hardware's walks of those are left out.
+   * v2.6.29 vmx.c enter_rmode: VMX cannot enter real mode, with EPT neither. (CPUs that can are used from v2.6.32 on,
+   * and states that virtual-8086 mode cannot stand for are not emulated, emulate_invalid_guest_state = 0.) With EPT
+   * paging is on then, over tables of KVM's own that map every page to itself; hardware's walks of those are left out.
    */
   execution(): 'native' | 'vm86' {
     return this.#vcpu.rmode_active ? 'vm86' : 'native';

@@ -82,8 +82,8 @@ class PortVm implements EraVm {
   }
 
   /**
-   * v4.20 vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces, for virtual-8086 mode. SVM
-   * and, with EPT, unrestricted guests have no use for them.
+   * v4.20 vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces, for virtual-8086 mode.
+   * SVM and, with EPT, unrestricted guests have no use for them.
    */
   setTssAddress(address: number): void {
     const { vm } = this.#kvm;

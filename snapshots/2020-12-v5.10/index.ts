@@ -85,8 +85,8 @@ class PortVm implements EraVm {
   }
 
   /**
-   * v5.10.262 vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces, for virtual-8086 mode. SVM
-   * and, with EPT, unrestricted guests have no use for them.
+   * v5.10.262 vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces, for virtual-8086
+   * mode. SVM and, with EPT, unrestricted guests have no use for them.
    */
   setTssAddress(address: number): void {
     const { vm } = this.#kvm;
@@ -124,7 +124,9 @@ const translations = { read: 0, write: PFERR_WRITE_MASK, fetch: PFERR_FETCH_MASK
 class PortVcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
-  /** v5.10.262 svm/svm.c skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads it. */
+  /**
+   * v5.10.262 svm/svm.c skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads it.
+   */
   readonly knowsLengths = false;
   /** VMX alone, whose event injection takes an instruction length. */
   readonly reinjectsSoftwareInterrupts: boolean;

@@ -247,8 +247,8 @@ function create_vcpu(owner: kvm, registers: Registers, cpu: Cpu): kvm_vcpu {
 }
 
 /**
- * v5.17 vmx/vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces, for virtual-8086 mode. SVM
- * and, with EPT, unrestricted guests have no use for them.
+ * v5.17 vmx/vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces, for virtual-8086 mode.
+ * SVM and, with EPT, unrestricted guests have no use for them.
  */
 function set_tss_addr({ vm }: kvm, address: number): void {
   if (vm.host.vendor !== 'vmx' || vm.host.tdp !== 'none') return;
@@ -256,8 +256,8 @@ function set_tss_addr({ vm }: kvm, address: number): void {
 }
 
 /**
- * v5.17 virt/kvm/kvm_main.c kvm_destroy_vm: the memory goes first (kvm_arch_flush_shadow_all), then every vCPU lets go of
- * its roots (kvm_arch_destroy_vm, and once more kvm_mmu_destroy).
+ * v5.17 virt/kvm/kvm_main.c kvm_destroy_vm: the memory goes first (kvm_arch_flush_shadow_all), then every vCPU lets go
+ * of its roots (kvm_arch_destroy_vm, and once more kvm_mmu_destroy).
  */
 function destroy_vm(owner: kvm): void {
   kvm_mmu_zap_all(owner);

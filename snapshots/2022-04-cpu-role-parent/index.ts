@@ -59,7 +59,10 @@ const KVM_POSSIBLE_CR4_GUEST_BITS = 0x0001078e;
 class Vcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
-  /** b89805082adf svm/svm.c skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads it. */
+  /**
+   * b89805082adf svm/svm.c skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads
+   * it.
+   */
   readonly knowsLengths = false;
   /** VMX does; under SVM an INT n is executed again (until v6.0). */
   readonly reinjectsSoftwareInterrupts: boolean;
@@ -124,8 +127,8 @@ class Vcpu implements EraVcpu {
   }
 
   /**
-   * b89805082adf vmx/vmx.c enter_rmode, rmode_segment_valid: without EPT there is no unrestricted guest. Real mode runs as
-   * virtual-8086 mode while its segments look like real mode's; those of SMM do not, so its handler is emulated.
+   * b89805082adf vmx/vmx.c enter_rmode, rmode_segment_valid: without EPT there is no unrestricted guest. Real mode runs
+   * as virtual-8086 mode while its segments look like real mode's; those of SMM do not, so its handler is emulated.
    */
   execution(): 'native' | 'vm86' | 'emulated' {
     if (!this.#vmx || this.#tdp || (this.registers.cr0 & CR0.PE) !== 0) return 'native';
@@ -246,8 +249,8 @@ function create_vcpu(owner: kvm, registers: Registers, cpu: Cpu): kvm_vcpu {
 }
 
 /**
- * b89805082adf vmx/vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces, for virtual-8086 mode. SVM
- * and, with EPT, unrestricted guests have no use for them.
+ * b89805082adf vmx/vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces, for virtual-8086
+ * mode. SVM and, with EPT, unrestricted guests have no use for them.
  */
 function set_tss_addr({ vm }: kvm, address: number): void {
   if (vm.host.vendor !== 'vmx' || vm.host.tdp !== 'none') return;
@@ -255,8 +258,8 @@ function set_tss_addr({ vm }: kvm, address: number): void {
 }
 
 /**
- * b89805082adf virt/kvm/kvm_main.c kvm_destroy_vm: the memory goes first (kvm_arch_flush_shadow_all), then every vCPU lets go of
- * its roots (kvm_arch_destroy_vm, and once more kvm_mmu_destroy).
+ * b89805082adf virt/kvm/kvm_main.c kvm_destroy_vm: the memory goes first (kvm_arch_flush_shadow_all), then every vCPU
+ * lets go of its roots (kvm_arch_destroy_vm, and once more kvm_mmu_destroy).
  */
 function destroy_vm(owner: kvm): void {
   kvm_mmu_zap_all(owner);

@@ -494,8 +494,8 @@ function kvm_zap_obsolete_pages(kvm: kvm): void {
 }
 
 /**
- * b89805082adf mmu.c kvm_mmu_zap_all: the VM's memory goes, from the newest page on. Pages used as root are marked, and go with
- * their last user.
+ * b89805082adf mmu.c kvm_mmu_zap_all: the VM's memory goes, from the newest page on. Pages used as root are marked, and
+ * go with their last user.
  */
 export function kvm_mmu_zap_all(kvm: kvm): void {
   const { pages } = kvm.vm;

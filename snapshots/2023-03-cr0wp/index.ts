@@ -64,7 +64,10 @@ const KVM_POSSIBLE_CR4_GUEST_BITS = 0x0001078e;
 class Vcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
-  /** 01b31714bd90 svm/svm.c skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads it. */
+  /**
+   * 01b31714bd90 svm/svm.c skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads
+   * it.
+   */
   readonly knowsLengths = false;
   /** SVM does since 7e5b5ef8dca3 (v6.0). */
   readonly reinjectsSoftwareInterrupts = true;
@@ -128,8 +131,8 @@ class Vcpu implements EraVcpu {
   }
 
   /**
-   * 01b31714bd90 vmx/vmx.c enter_rmode, rmode_segment_valid: without EPT there is no unrestricted guest. Real mode runs as
-   * virtual-8086 mode while its segments look like real mode's; those of SMM do not, so its handler is emulated.
+   * 01b31714bd90 vmx/vmx.c enter_rmode, rmode_segment_valid: without EPT there is no unrestricted guest. Real mode runs
+   * as virtual-8086 mode while its segments look like real mode's; those of SMM do not, so its handler is emulated.
    */
   execution(): 'native' | 'vm86' | 'emulated' {
     if (!this.#vmx || this.#tdp || (this.registers.cr0 & CR0.PE) !== 0) return 'native';
@@ -253,8 +256,8 @@ function create_vcpu(owner: kvm, registers: Registers, cpu: Cpu): kvm_vcpu {
 }
 
 /**
- * 01b31714bd90 vmx/vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces, for virtual-8086 mode. SVM
- * and, with EPT, unrestricted guests have no use for them.
+ * 01b31714bd90 vmx/vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces, for virtual-8086
+ * mode. SVM and, with EPT, unrestricted guests have no use for them.
  */
 function set_tss_addr({ vm }: kvm, address: number): void {
   if (vm.host.vendor !== 'vmx' || vm.host.tdp !== 'none') return;
@@ -262,8 +265,8 @@ function set_tss_addr({ vm }: kvm, address: number): void {
 }
 
 /**
- * 01b31714bd90 virt/kvm/kvm_main.c kvm_destroy_vm: the memory goes first (kvm_arch_flush_shadow_all), then every vCPU lets go of
- * its roots (kvm_arch_destroy_vm, and once more kvm_mmu_destroy).
+ * 01b31714bd90 virt/kvm/kvm_main.c kvm_destroy_vm: the memory goes first (kvm_arch_flush_shadow_all), then every vCPU
+ * lets go of its roots (kvm_arch_destroy_vm, and once more kvm_mmu_destroy).
  */
 function destroy_vm(owner: kvm): void {
   kvm_mmu_zap_all(owner);

@@ -545,8 +545,8 @@ function kvm_zap_obsolete_pages(kvm: kvm): void {
 }
 
 /**
- * 01b31714bd90 mmu.c kvm_mmu_zap_all: the VM's memory goes, from the newest page on. Pages used as root are marked, and go with
- * their last user.
+ * 01b31714bd90 mmu.c kvm_mmu_zap_all: the VM's memory goes, from the newest page on. Pages used as root are marked, and
+ * go with their last user.
  */
 export function kvm_mmu_zap_all(kvm: kvm): void {
   const { pages } = kvm.vm;

@@ -67,7 +67,9 @@ const KVM_POSSIBLE_CR4_GUEST_BITS = 0x0001078e;
 class Vcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
-  /** v6.1.192 svm/svm.c skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads it. */
+  /**
+   * v6.1.192 svm/svm.c skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads it.
+   */
   readonly knowsLengths = false;
   /** SVM does since 7e5b5ef8dca3 (v6.0). */
   readonly reinjectsSoftwareInterrupts = true;
@@ -261,8 +263,8 @@ function create_vcpu(owner: kvm, registers: Registers, cpu: Cpu): kvm_vcpu {
 }
 
 /**
- * v6.1.192 vmx/vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces, for virtual-8086 mode. SVM
- * and, with EPT, unrestricted guests have no use for them.
+ * v6.1.192 vmx/vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces, for virtual-8086
+ * mode. SVM and, with EPT, unrestricted guests have no use for them.
  */
 function set_tss_addr({ vm }: kvm, address: number): void {
   if (vm.host.vendor !== 'vmx' || vm.host.tdp !== 'none') return;
@@ -270,8 +272,8 @@ function set_tss_addr({ vm }: kvm, address: number): void {
 }
 
 /**
- * v6.1.192 virt/kvm/kvm_main.c kvm_destroy_vm: the memory goes first (kvm_arch_flush_shadow_all), then every vCPU lets go
- * of its roots (kvm_arch_destroy_vm, and once more kvm_mmu_destroy), then the TDP MMU does.
+ * v6.1.192 virt/kvm/kvm_main.c kvm_destroy_vm: the memory goes first (kvm_arch_flush_shadow_all), then every vCPU lets
+ * go of its roots (kvm_arch_destroy_vm, and once more kvm_mmu_destroy), then the TDP MMU does.
  */
 function destroy_vm(owner: kvm): void {
   kvm_mmu_zap_all(owner);

@@ -557,8 +557,8 @@ function kvm_zap_obsolete_pages(kvm: kvm): void {
 }
 
 /**
- * v6.1.192 mmu.c kvm_mmu_zap_all: the VM's memory goes, from the newest page on. Pages used as root are marked, and go with
- * their last user.
+ * v6.1.192 mmu.c kvm_mmu_zap_all: the VM's memory goes, from the newest page on. Pages used as root are marked, and go
+ * with their last user.
  */
 export function kvm_mmu_zap_all(kvm: kvm): void {
   const { pages } = kvm.vm;

@@ -67,7 +67,9 @@ const KVM_POSSIBLE_CR4_GUEST_BITS = 0x0001078e;
 class Vcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
-  /** v7.2.12 svm/svm.c skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads it. */
+  /**
+   * v7.2.12 svm/svm.c skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads it.
+   */
   readonly knowsLengths = false;
   /** SVM does since 7e5b5ef8dca3 (v6.0). */
   readonly reinjectsSoftwareInterrupts = true;
@@ -265,8 +267,8 @@ function create_vcpu(owner: kvm, registers: Registers, cpu: Cpu): kvm_vcpu {
 }
 
 /**
- * v7.2.12 vmx/vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces, for virtual-8086 mode. SVM
- * and, with EPT, unrestricted guests have no use for them.
+ * v7.2.12 vmx/vmx.c vmx_set_tss_addr: three pages in a slot of KVM's own, in both address spaces, for virtual-8086
+ * mode. SVM and, with EPT, unrestricted guests have no use for them.
  */
 function set_tss_addr({ vm }: kvm, address: number): void {
   if (vm.host.vendor !== 'vmx' || vm.host.tdp !== 'none') return;
