@@ -58,11 +58,12 @@ export function replay(era: Era, workload: Workload, options: ReplayOptions): Re
   let stopped: { line: number; reason: string } | null = null;
   try {
     executor.run();
-    recorder.tearDown(machine.eraVm);
   } catch (error) {
     if (!(error instanceof GuestStopped)) throw error;
     stopped = { line: executor.line, reason: error.message };
   }
+  // Also a guest that cannot go on leaves a VM that user space ends.
+  recorder.tearDown(machine.eraVm);
   return {
     workload: workload.name,
     era: era.id,
