@@ -16,6 +16,10 @@ import { benchWorkloads } from './workloads.ts';
 /** The workload and scale of the control: long enough to see the other process, short enough to wait for. */
 const CONTROL = { workload: 'walk-1g', scale: 0.25 } as const;
 
+/** Marks around the tables in docs/performance.md. */
+const BEGIN = '<!-- npm run bench -- --write -->';
+const END = '<!-- end -->';
+
 const [root = '.', ...args] = process.argv.slice(2);
 try {
   process.exitCode = await main(benchOptions(args));
@@ -75,9 +79,6 @@ function record(c: CProgram): void {
   const path = join(root, 'test', 'bench', 'c-counters.json');
   writeFileSync(path, `${JSON.stringify({ scale: RECORDED_SCALE, counters }, null, 2)}\n`);
 }
-
-const BEGIN = '<!-- npm run bench -- --write -->';
-const END = '<!-- end -->';
 
 /** Replaces what stands between the two marks in docs/performance.md. */
 function writeTables(tables: string): void {
