@@ -42,6 +42,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     describe: 'replay recorded runs of real kernels and compare field by field',
     load: async () => (await import('./parity.ts')).parityCommand,
   },
+  record: {
+    describe: 'run workloads on a real kernel, here or in QEMU, and count what its KVM does',
+    load: async () => (await import('./record.ts')).recordCommand,
+  },
   walk: {
     describe: 'hardware page walks: JSON records in, what came of each out',
     load: async () => (await import('./walk.ts')).walkCommand,

@@ -63,7 +63,7 @@ function condition(context: Context, op: Of<'if'>, lowerBody: () => void): void 
     const before = context.cpus.map((cpu) => ({ ...cpu }));
     const body = context.collect(lowerBody);
     checkRestored(context, op, before);
-    return { kind: 'if', feature: op.feature, body };
+    return { kind: 'if', feature: op.feature, body, endAddress: context.codeAddress };
   });
 }
 

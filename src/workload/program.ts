@@ -109,8 +109,8 @@ export type Step =
       readonly closeAddress: number;
       readonly roundTouches: readonly Touch[];
     })
-  /** The body when the CPU has the feature. */
-  | (Base<'if'> & { readonly feature: Feature; readonly body: readonly Step[] })
+  /** The body when the CPU has the feature; without it the guest goes on at `endAddress`. */
+  | (Base<'if'> & { readonly feature: Feature; readonly body: readonly Step[]; readonly endAddress: number })
   /** Host event: user space deletes the memory slot of guest RAM, or moves it, and brings it back. No guest code. */
   | (Base<'memslot'> & { readonly action: 'delete' | 'move' });
 

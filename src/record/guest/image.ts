@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import type { GuestImage } from '../../workload/image.ts';
+import { lowerLocated } from '../../workload/lower.ts';
+import type { Workload } from '../../workload/ops.ts';
+import type { Program } from '../../workload/program.ts';
+import { at } from '../../workload/touches.ts';
+import { programCode } from './program-code.ts';
+import { checkRecordable } from './recordable.ts';
+import { smmCode, writeDescriptorTables, writeVmcb } from './structures.ts';
+
+/** Bytes of the image: the guest's memory from address 0 on, up to where data begins. */
+export const IMAGE_BYTES = 2 * 2 ** 20;
+
+/** What the monitor loads, and what it is called. */
+export interface BootImage {
+  readonly name: string;
+  /** `IMAGE_BYTES` of guest memory from address 0 on; the guest begins at 0:0x8000 in real mode. */
+  readonly memory: Uint8Array;
+  /** Phase n is `phases[n - 1]`. */
+  readonly phases: readonly string[];
+}
+
+/**
+ * The memory that a workload's guest finds at its start. UserError when the ops do not fit together, exist in the model
+ * only, or put structures over one another.
+ */
+export function bootImage(workload: Workload): BootImage {
+  checkRecordable(workload);
+  const { image, program } = lowerLocated(workload);
+  return { name: workload.name, memory: memoryOf(image, program), phases: program.phases };
+}
+
+function memoryOf(image: GuestImage, program: Program): Uint8Array {
+  const memory = new Uint8Array(IMAGE_BYTES);
+  const view = new DataView(memory.buffer);
+  writeDescriptorTables(view, program.handlers);
+  memory.set(programCode(program), program.code.address);
+  memory.set(smmCode(program.smm), at.smmHandler);
+  for (const vmcb of image.vmcbs.values()) writeVmcb(view, vmcb);
+  writeTables(view, image);
+  return memory;
+}
+
+function writeTables(view: DataView, { entries }: GuestImage): void {
+  for (let i = 0; i < entries.count; i++) {
+    const bytes = entries.bytes[i]!;
+    const address = entries.frame[i]! * 4096 + entries.index[i]! * bytes;
+    view.setUint32(address, entries.lo[i]!, true);
+    if (bytes === 8) view.setUint32(address + 4, entries.hi[i]!, true);
+  }
+}
