@@ -13,7 +13,7 @@ mount -t tracefs trace /sys/kernel/tracing
 mount -t tmpfs -o size=90% output /output
 
 while read -r module parameters; do
-	insmod "/modules/$module" $parameters 2>> /output/insmod
+	insmod "/modules/$module" $parameters 2>> /output/errors
 done < /modules/order
 
 uname -r > /output/release
@@ -22,7 +22,8 @@ read -r task seconds < /input/task
 case $task in
 survey)
 	mkdir /output/btf
-	for each in vmlinux kvm; do cat /sys/kernel/btf/$each > /output/btf/$each; done 2> /dev/null
+	cp /sys/kernel/btf/vmlinux /output/btf
+	[ -e /sys/kernel/btf/kvm ] && cp /sys/kernel/btf/kvm /output/btf # from v5.11 on, when kvm is a module
 	grep -F -w -f /input/symbols /proc/kallsyms > /output/kallsyms
 	;;
 trace)
@@ -31,7 +32,7 @@ trace)
 			[ -r "$each" ] && echo "$module.${each##*/}=$(cat "$each")"
 		done
 	done > /output/parameters
-	/input/monitor cpuid > /output/cpuid 2>> /output/insmod
+	/input/monitor cpuid > /output/cpuid 2>> /output/errors
 	sh /input/trace-guests.sh /input /output "$seconds"
 	;;
 esac

@@ -32,6 +32,7 @@ leave() {
 : > "$output/refused"
 mkdir $trace || exit 1
 trap leave EXIT
+trap 'exit 1' INT TERM
 while read -r probe; do define "$probe" kprobe_events; done < "$input/probes"
 while read -r probe; do define "$probe" dynamic_events; done < "$input/eprobe"
 echo 0 > $trace/tracing_on

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { gzipSync } from 'node:zlib';
-import { UserError } from '../errors.ts';
-import type { BootImage } from './guest/image.ts';
-import { abiOf } from './kernel/abi.ts';
+import { type BootImage, imageFiles } from './guest/image.ts';
+import { type Abi, abiOf } from './kernel/abi.ts';
 import { Btf } from './kernel/btf.ts';
 import { findSymbols, type Probes, probesFor } from './kernel/probes.ts';
 import { guestCpuid } from './machine/cpuid.ts';
@@ -21,48 +20,60 @@ export interface Recorded {
   readonly failures: readonly string[];
 }
 
-/** Runs the images on the host and counts what KVM did. `tell` hears of every stage. */
-export function record(
-  images: readonly BootImage[],
-  host: Host,
-  mode: ModeName,
-  tell: (line: string) => void,
-): Recorded {
-  tell('reading the struct layouts of the kernel');
+/** Where and how to record; `tell` hears of every stage. */
+export interface RecordOptions {
+  readonly host: Host;
+  readonly mode: ModeName;
+  readonly tell: (line: string) => void;
+}
+
+/** Runs the images and counts what KVM did. */
+export function record(images: readonly BootImage[], { host, mode, tell }: RecordOptions): Recorded {
+  tell('reading the types of the kernel');
   const survey = host.survey();
   const abi = abiOf(typesOf(survey));
-  if (abi.offsets['vcpu.mmu'] === undefined || abi.base.length === 0) {
-    throw new UserError({ place: 'BTF', found: 'no struct kvm_vcpu and kvm_mmu_page_role', expected: 'types of KVM' });
-  }
   const probes = probesFor(abi, findSymbols(survey.kallsyms));
   tell(`running ${images.map(({ name }) => name).join(' ')}`);
   const traced = host.trace(inputOf(images, probes));
   const folder = `${traced.release}/${mode}`;
-  const files = new Map<string, string | Uint8Array>();
-  const truths: string[] = [];
-  const failures: string[] = [];
-  for (const { name, phases } of images) {
-    const output = (kind: string): Buffer | undefined => traced.output.get(`${name}.${kind}`);
-    const trace = output('trace') ?? Buffer.alloc(0);
-    files.set(`${folder}/${name}.trace.gz`, gzipSync(trace, { level: 9 }));
-    const memory = output('memory');
-    const status = output('status')?.toString().trim();
-    if (status !== '0' || !memory) {
-      failures.push(`${name}: ${failure(status, output('log')?.toString() ?? '')}`);
-      continue;
-    }
-    const place = `${folder}/${name}.trace`;
-    const histogram = output('hist')?.toString('latin1') ?? '';
-    const truth = truthOf({ place, trace: trace.toString('latin1'), histogram }, abi);
-    files.set(`${folder}/${name}.truth.json`, truthJson(truth));
-    files.set(`${folder}/${name}.faults.json`, `${JSON.stringify(guestFaults(memory, phases))}\n`);
-    truths.push(`${folder}/${name}.truth.json`);
-  }
-  files.set(`${folder}/run-info.txt`, runInfo(host, traced));
-  files.set(`${traced.release}/abi.json`, abiJson(abi, probes, survey));
-  files.set(`${traced.release}/probes.txt`, `${[...probes.kprobes, probes.eventProbe].join('\n')}\n`);
-  files.set(`${traced.release}/version`, traced.version);
-  return { files, truths, failures };
+  const runs = images.map((image) => runOf(image, traced, { folder, abi }));
+  return {
+    files: new Map([
+      ...runs.flatMap(({ files }) => files),
+      [`${folder}/run-info.txt`, runInfo(host, traced)],
+      [`${traced.release}/abi.json`, abiJson(abi, probes, survey)],
+      [`${traced.release}/probes.txt`, `${[...probes.kprobes, probes.eventProbe].join('\n')}\n`],
+      [`${traced.release}/version`, traced.version],
+    ]),
+    truths: runs.flatMap(({ truth }) => truth ?? []),
+    failures: runs.flatMap(({ failure }) => failure ?? []),
+  };
+}
+
+/** One workload: its files by path, and the path of its truth.json or why there is none. */
+interface Run {
+  readonly files: readonly (readonly [path: string, content: string | Uint8Array])[];
+  readonly truth?: string;
+  readonly failure?: string;
+}
+
+function runOf({ name, phases }: BootImage, { output }: Traced, { folder, abi }: { folder: string; abi: Abi }): Run {
+  const file = (kind: string): Buffer | undefined => output.get(`${name}.${kind}`);
+  const text = (kind: string): string => file(kind)?.toString('latin1') ?? '';
+  const trace = [`${folder}/${name}.trace.gz`, gzipSync(file('trace') ?? '', { level: 9 })] as const;
+  const memory = file('memory');
+  const status = text('status').trim();
+  if (status !== '0' || !memory) return { files: [trace], failure: `${name}: ${whyNot(status, text('log'))}` };
+  const input = { place: `${folder}/${name}.trace`, trace: text('trace'), histogram: text('hist') };
+  const truth = `${folder}/${name}.truth.json`;
+  return {
+    files: [
+      trace,
+      [truth, truthJson(truthOf(input, abi))],
+      [`${folder}/${name}.faults.json`, `${JSON.stringify(guestFaults(memory, phases))}\n`],
+    ],
+    truth,
+  };
 }
 
 function typesOf({ btf }: Survey): Btf {
@@ -75,19 +86,16 @@ function inputOf(
   { kprobes, eventProbe, events }: Probes,
 ): Map<string, Uint8Array | string> {
   const lines = (all: readonly string[]): string => all.map((line) => `${line}\n`).join('');
-  return new Map<string, Uint8Array | string>([
+  return new Map([
     ['probes', lines(kprobes)],
     ['eprobe', lines([eventProbe])],
     ['events', lines(events)],
-    ...images.flatMap(({ name, memory, phases }) => [
-      [`${name}.img`, memory] as const,
-      [`${name}.phases`, lines(phases)] as const,
-    ]),
+    ...imageFiles(images),
   ]);
 }
 
 /** `timeout` of coreutils ends with 124 when it had to stop the program, that of busybox with 143. */
-const failure = (status: string | undefined, log: string): string =>
+const whyNot = (status: string, log: string): string =>
   status === '124' || status === '143' ? 'the guest did not end in time' : log.trim() || `no result (status ${status})`;
 
 function runInfo({ about }: Host, { cpuid, parameters, output }: Traced): string {
@@ -95,7 +103,7 @@ function runInfo({ about }: Host, { cpuid, parameters, output }: Traced): string
   return `${about}\nguest_cpuid: ${guestCpuid(cpuid)}\n${parameters}probe definitions refused:\n${refused}`;
 }
 
-function abiJson({ offsets, layouts }: ReturnType<typeof abiOf>, { missing }: Probes, { btf }: Survey): string {
+function abiJson({ offsets, layouts }: Abi, { missing }: Probes, { btf }: Survey): string {
   const content = { offsets, missing_symbols: missing, module_btf: btf.kvm !== null, layouts };
   return `${JSON.stringify(content, null, 1)}\n`;
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { UserError } from '../../errors.ts';
 import type { GuestImage } from '../../workload/image.ts';
 import { lowerLocated } from '../../workload/lower.ts';
 import type { Workload } from '../../workload/ops.ts';
@@ -21,14 +22,32 @@ export interface BootImage {
 }
 
 /**
- * The memory that a workload's guest finds at its start. UserError when the ops do not fit together, exist in the model
- * only, or put structures over one another.
+ * The images of workloads. UserError when ops do not fit together, exist in the model only, or put structures over one
+ * another, and when two workloads have one name.
  */
+export function bootImages(workloads: readonly Workload[]): BootImage[] {
+  const images = workloads.map(bootImage);
+  const names = images.map(({ name }) => name);
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice === undefined) return images;
+  throw new UserError({ place: twice, found: 'two workloads of this name', expected: 'a name for each recording' });
+}
+
+/** The memory that a workload's guest finds at its start. */
 export function bootImage(workload: Workload): BootImage {
   checkRecordable(workload);
   const { image, program } = lowerLocated(workload);
   return { name: workload.name, memory: memoryOf(image, program), phases: program.phases };
 }
+
+/** Files that the monitor takes: `<workload>.img`, and `<workload>.phases` with a name a line. */
+export const imageFiles = (images: readonly BootImage[]): Map<string, Uint8Array | string> =>
+  new Map(
+    images.flatMap(({ name, memory, phases }): [string, Uint8Array | string][] => [
+      [`${name}.img`, memory],
+      [`${name}.phases`, phases.map((phase) => `${phase}\n`).join('')],
+    ]),
+  );
 
 function memoryOf(image: GuestImage, program: Program): Uint8Array {
   const memory = new Uint8Array(IMAGE_BYTES);

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { UserError } from '../../errors.ts';
 import type { Btf, Member } from './btf.ts';
 
 /** A bit-field of a role word. */
@@ -43,7 +44,7 @@ const formerNames: Readonly<Record<string, string>> = {
 
 const roleUnions = ['kvm_mmu_page_role', 'kvm_mmu_extended_role', 'kvm_cpu_role', 'kvm_mmu_role'] as const;
 
-/** Reads offsets and layouts from the kernel's own type information. */
+/** Reads offsets and layouts from the kernel's own type information. UserError when KVM is not in it. */
 export function abiOf(btf: Btf): Abi {
   const offsets: Record<string, number> = {};
   for (const [prefix, struct, within, members] of wanted) {
@@ -58,6 +59,13 @@ export function abiOf(btf: Btf): Abi {
   for (const name of roleUnions) {
     const id = btf.find('union', name);
     if (id !== undefined) layouts[`union ${name}`] = declaration(btf, id);
+  }
+  if (offsets['vcpu.mmu'] === undefined || layouts['union kvm_mmu_page_role'] === undefined) {
+    throw new UserError({
+      place: 'BTF of the kernel',
+      found: 'no struct kvm_vcpu with an MMU, or no union kvm_mmu_page_role',
+      expected: 'the types of KVM, in the kernel or its kvm module',
+    });
   }
   return {
     offsets,

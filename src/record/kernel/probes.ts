@@ -74,6 +74,9 @@ const events = [
   GROUP,
 ] as const;
 
+/** Recordings have these for Intel only; on AMD kvm_set_cr3 calls the second, so it would count CR3 writes once more. */
+const intelOnly: readonly string[] = ['kvm_handle_invpcid', 'kvm_invalidate_pcid'];
+
 /** Names of all functions that some version may have. */
 export const functionNames: readonly string[] = functions.map(([name]) => name);
 
@@ -95,7 +98,8 @@ export function findSymbols(kallsyms: string): Symbols {
 
 /** The definitions for a kernel with these offsets and symbols. */
 export function probesFor({ offsets }: Abi, symbols: Symbols): Probes {
-  const present = functions.filter(([name]) => symbols.has(name));
+  const intel = symbols.has('vmx_vcpu_run');
+  const present = functions.filter(([name]) => symbols.has(name) && (intel || !intelOnly.includes(name)));
   const kprobes = present.map(([name, about, own]) => {
     const { symbol, module } = symbols.get(name)!;
     const place = module === null ? symbol : `${module}:${symbol}`;

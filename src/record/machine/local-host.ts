@@ -4,7 +4,7 @@ import { release } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '../../errors.ts';
 import type { Host } from './host.ts';
-import { type ModeName, moduleParameters, modes } from './modes.ts';
+import { type ModeName, modes, moduleParameters } from './modes.ts';
 import { buildMonitor, scriptPath } from './monitor.ts';
 import { noTypes } from './qemu-host.ts';
 import { run, runWell } from './tools.ts';

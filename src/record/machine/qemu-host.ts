@@ -5,7 +5,7 @@ import { functionNames } from '../kernel/probes.ts';
 import type { Host } from './host.ts';
 import { initramfs } from './initramfs.ts';
 import { modulesFor, openKernel } from './kernel-package.ts';
-import { type ModeName, moduleParameters, modes } from './modes.ts';
+import { type ModeName, modes, moduleParameters } from './modes.ts';
 import { buildMonitor } from './monitor.ts';
 import { bootQemu, cpuModel } from './qemu.ts';
 
@@ -43,7 +43,7 @@ export function qemuHost({ kernel: paths, mode: name, seconds, guests, scratch }
   const boot = (task: string, input: ReadonlyMap<string, Uint8Array | string>, limit: number): Map<string, Buffer> => {
     const image = initramfs({ modules, parameters: { kvm, kvm_amd: vendor }, task, monitor, input });
     const files = bootQemu({ kernel: kernel.image, initramfs: image, cpu, seconds: limit, scratch });
-    const refused = files.get('insmod')?.toString() ?? '';
+    const refused = files.get('errors')?.toString() ?? '';
     if (refused === '') return files;
     throw new UserError({
       place: kernel.image,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Abi } from '../kernel/abi.ts';
 import { type Block, Counts, entryEvents, phaseBlock, totalBlock } from './counts.ts';
-import { EntryStates, type EntryState } from './entry-states.ts';
+import { type EntryState, EntryStates } from './entry-states.ts';
 import { countEvent, isIdle } from './events.ts';
 import { type DecodedWords, RoleWords } from './role-words.ts';
 import { type TraceEvent, traceEvents } from './trace-text.ts';
@@ -83,8 +83,11 @@ class Counter {
   }
 
   take(event: TraceEvent): void {
-    if (event.name === 'tracing_mark_write') return this.#mark(event.text);
-    if (isIdle(event)) return;
+    if (event.name === 'tracing_mark_write') this.#mark(event.text);
+    else if (!isIdle(event)) this.#takeEvent(event);
+  }
+
+  #takeEvent(event: TraceEvent): void {
     // The name before v5.8; both names count.
     if (event.name === 'kvm_mmu_new_cr3') this.#count('kvm_mmu_new_pgd');
     const name = event.name === 'kvm_mmu_new_cr3' ? 'kvm_mmu_new_pgd' : event.name;
