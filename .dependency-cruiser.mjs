@@ -45,6 +45,13 @@ export default {
       to: { path: '^(snapshots/|src/(sim|workload|cli|conform)/)', dependencyTypesNot: ['type-only'] },
     },
     {
+      name: 'recordings-know-no-model',
+      comment: 'What a real kernel did must be counted without a look at what the model expects of it.',
+      severity: 'error',
+      from: { path: '^src/record/' },
+      to: { path: '^(snapshots/|src/era\\.ts|src/(role|sim|replay|conform|facts|parity|report|cli)/)' },
+    },
+    {
       name: 'nothing-imports-commands',
       comment: 'Commands are the outermost layer.',
       severity: 'error',

@@ -6,7 +6,6 @@ import { Btf } from './kernel/btf.ts';
 import { findSymbols, type Probes, probesFor } from './kernel/probes.ts';
 import { guestCpuid } from './machine/cpuid.ts';
 import type { Host, Survey, Traced } from './machine/host.ts';
-import type { ModeName } from './machine/modes.ts';
 import { guestFaults } from './truth/guest-results.ts';
 import { truthOf } from './truth/truth.ts';
 import { truthJson } from './truth/truth-json.ts';
@@ -20,22 +19,21 @@ export interface Recorded {
   readonly failures: readonly string[];
 }
 
-/** Where and how to record; `tell` hears of every stage. */
+/** Where to record; `tell` hears of every stage. */
 export interface RecordOptions {
   readonly host: Host;
-  readonly mode: ModeName;
   readonly tell: (line: string) => void;
 }
 
 /** Runs the images and counts what KVM did. */
-export function record(images: readonly BootImage[], { host, mode, tell }: RecordOptions): Recorded {
+export function record(images: readonly BootImage[], { host, tell }: RecordOptions): Recorded {
   tell('reading the types of the kernel');
   const survey = host.survey();
   const abi = abiOf(typesOf(survey));
   const probes = probesFor(abi, findSymbols(survey.kallsyms));
   tell(`running ${images.map(({ name }) => name).join(' ')}`);
   const traced = host.trace(inputOf(images, probes));
-  const folder = `${traced.release}/${mode}`;
+  const folder = `${traced.release}/${host.mode}`;
   const runs = images.map((image) => runOf(image, traced, { folder, abi }));
   return {
     files: new Map([

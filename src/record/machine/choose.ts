@@ -9,7 +9,8 @@ import { qemuHost } from './qemu-host.ts';
 export interface HostChoice {
   readonly kernel: readonly string[] | undefined;
   readonly via: 'kvm' | 'qemu' | undefined;
-  readonly mode: ModeName;
+  /** Default: npt in QEMU, here as KVM is loaded. */
+  readonly mode: ModeName | undefined;
   /** Seconds that one guest may take, and how many guests there are. */
   readonly seconds: number;
   readonly guests: number;
@@ -27,7 +28,7 @@ export function chooseHost({ kernel, via, ...options }: HostChoice): Host {
       suggestion: '--via qemu',
     });
   }
-  if (kernel) return qemuHost({ ...options, kernel });
+  if (kernel) return qemuHost({ ...options, kernel, mode: options.mode ?? 'npt' });
   if (via !== 'qemu') return localHost(options);
   throw new UserError({
     place: '--via qemu',

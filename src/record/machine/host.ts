@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import type { ModeName } from './modes.ts';
 
 /** What a kernel says about itself, raw. */
 export interface Survey {
@@ -23,6 +24,8 @@ export interface Traced {
 
 /** A machine with KVM: this one, or one in QEMU. */
 export interface Host {
+  /** How its modules are loaded; names the folder of its recordings. */
+  readonly mode: ModeName;
   /** Line of run-info.txt that says what the guest's processor runs on. */
   readonly about: string;
   survey(): Survey;

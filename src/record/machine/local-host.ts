@@ -4,14 +4,16 @@ import { release } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '../../errors.ts';
 import type { Host } from './host.ts';
-import { type ModeName, modes, moduleParameters } from './modes.ts';
+import { loadedMode, systemFolders } from './loaded-mode.ts';
+import type { ModeName } from './modes.ts';
 import { buildMonitor, scriptPath } from './monitor.ts';
 import { noTypes } from './qemu-host.ts';
 import { run, runWell } from './tools.ts';
 
 /** How this machine is to be used. */
 export interface LocalOptions {
-  readonly mode: ModeName;
+  /** undefined: as KVM is loaded. */
+  readonly mode: ModeName | undefined;
   readonly seconds: number;
   readonly scratch: string;
 }
@@ -20,12 +22,13 @@ const btfFolder = '/sys/kernel/btf';
 const tracingFolders = ['/sys/kernel/tracing', '/sys/kernel/debug/tracing'];
 const vmsFolder = '/sys/kernel/debug/kvm';
 
-/** This machine with its own /dev/kvm. Modules stay as they are loaded, so `mode` must be what they are. Wants root. */
-export function localHost({ mode, seconds, scratch }: LocalOptions): Host {
+/** This machine with its own /dev/kvm. Modules stay as they are loaded, so a mode can only be what they are. Wants root. */
+export function localHost({ mode: asked, seconds, scratch }: LocalOptions): Host {
   checkMachine();
-  checkMode(mode);
+  const mode = loadedMode(asked);
   const monitor = buildMonitor(scratch);
   return {
+    mode,
     about: 'via=kvm',
     survey() {
       if (!existsSync(join(btfFolder, 'vmlinux'))) throw noTypes('this kernel');
@@ -82,7 +85,9 @@ function checkMachine(): void {
       place: tracingFolders[0]!,
       found: 'no kprobe_events and instances that may be written',
       expected: 'tracefs of a kernel with CONFIG_KPROBE_EVENTS=y, and root',
-      suggestion: `mount -t tracefs tracefs ${tracingFolders[0]}`,
+      suggestion: tracingFolders.some((folder) => existsSync(join(folder, 'trace')))
+        ? '--via qemu --kernel linux-image-….deb'
+        : `mount -t tracefs tracefs ${tracingFolders[0]}`,
     },
   );
   const others = existsSync(vmsFolder) ? readdirSync(vmsFolder).filter((name) => /^\d+-\d+$/.test(name)) : [];
@@ -94,32 +99,8 @@ function checkMachine(): void {
   });
 }
 
-/** Compares the mode with the parameters that the modules were loaded with. */
-function checkMode(name: ModeName): void {
-  const mode = modes[name];
-  const module = mode.vendor === 'amd' ? 'kvm_amd' : 'kvm_intel';
-  const paging = parameter(module, mode.vendor === 'amd' ? 'npt' : 'ept');
-  const tdpMmu = parameter('kvm', 'tdp_mmu');
-  const asked = moduleParameters(mode);
-  const fits = paging === mode.twoDimensional && (mode.tdpMmu === null || tdpMmu === mode.tdpMmu);
-  if (fits) return;
-  throw new UserError({
-    place: `--mode ${name}`,
-    found: paging === null ? `module ${module} is not loaded` : `KVM is loaded in another way`,
-    expected: `modules as the mode has them`,
-    suggestion: `modprobe -r ${module} kvm; modprobe kvm ${asked.kvm}; modprobe ${module} ${asked.vendor}`,
-  });
-}
-
-/** A boolean module parameter, null when the module is not loaded or has none of that name. */
-function parameter(module: string, name: string): boolean | null {
-  const file = `/sys/module/${module}/parameters/${name}`;
-  if (!existsSync(file)) return null;
-  return ['Y', '1'].includes(readFileSync(file, 'latin1').trim());
-}
-
 function parametersOf(module: string): string[] {
-  const folder = `/sys/module/${module}/parameters`;
+  const folder = join(systemFolders.modules, module, 'parameters');
   if (!existsSync(folder)) return [];
   return readdirSync(folder)
     .sort()

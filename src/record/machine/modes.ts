@@ -23,6 +23,8 @@ export const modes = {
   'shadow-la57': { ...amd, twoDimensional: false, la57: true },
   ept: { ...amd, vendor: 'intel' },
   'ept-shadow': { ...amd, vendor: 'intel', twoDimensional: false },
+  'ept-la57': { ...amd, vendor: 'intel', la57: true },
+  'ept-shadow-la57': { ...amd, vendor: 'intel', twoDimensional: false, la57: true },
 } as const satisfies Record<string, Mode>;
 
 export type ModeName = keyof typeof modes;

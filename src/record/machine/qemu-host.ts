@@ -5,7 +5,7 @@ import { functionNames } from '../kernel/probes.ts';
 import type { Host } from './host.ts';
 import { initramfs } from './initramfs.ts';
 import { modulesFor, openKernel } from './kernel-package.ts';
-import { type ModeName, modes, moduleParameters } from './modes.ts';
+import { type ModeName, modeNames, modes, moduleParameters } from './modes.ts';
 import { buildMonitor } from './monitor.ts';
 import { bootQemu, cpuModel } from './qemu.ts';
 
@@ -31,7 +31,7 @@ export function qemuHost({ kernel: paths, mode: name, seconds, guests, scratch }
     throw new UserError({
       place: `--mode ${name}`,
       found: "QEMU's software CPU has no VMX",
-      expected: 'a mode of kvm_amd: npt, shadow, npt-legacy, npt-tdpmmu, npt-la57, shadow-la57',
+      expected: `a mode of kvm_amd: ${modeNames.filter((each) => modes[each].vendor === 'amd').join(', ')}`,
       suggestion: '--via kvm on a machine with an Intel processor',
     });
   }
@@ -53,6 +53,7 @@ export function qemuHost({ kernel: paths, mode: name, seconds, guests, scratch }
     });
   };
   return {
+    mode: name,
     about: `cpu_model=${cpu}`,
     survey() {
       const files = boot('survey', new Map([['symbols', `${functionNames.join('\n')}\n`]]), BOOT_SECONDS);
