@@ -37,6 +37,7 @@ export const recordCommand: Command = {
       return exit.ok;
     }
     const scratch = mkdtempSync(join(tmpdir(), 'mmu-eras-'));
+    process.on('SIGINT', stay);
     try {
       const host = chooseHost({
         kernel: args.kernel as string[] | undefined,
@@ -53,10 +54,14 @@ export const recordCommand: Command = {
       failures.forEach(tell);
       return failures.length === 0 ? exit.ok : exit.failed;
     } finally {
+      process.off('SIGINT', stay);
       rmSync(scratch, { recursive: true, force: true });
     }
   },
 };
+
+/** An interrupt ends what runs below us; we live on to take away what it left. */
+const stay = (): void => {};
 
 const tell = (line: string): void => {
   process.stderr.write(`${line}\n`);

@@ -31,14 +31,18 @@ export function record(images: readonly BootImage[], { host, tell }: RecordOptio
   const survey = host.survey();
   const abi = abiOf(typesOf(survey));
   const probes = probesFor(abi, findSymbols(survey.kallsyms));
+  if (probes.unseen.length > 0)
+    tell(`no calls will show of ${probes.unseen.join(' ')}: no symbol, older, newer or inlined`);
   tell(`running ${images.map(({ name }) => name).join(' ')}`);
   const traced = host.trace(inputOf(images, probes));
+  const refused = traced.output.get('refused')?.toString('latin1') ?? '';
+  if (refused !== '') tell(`the kernel refused probes, so counts are missing:\n${refused.trimEnd()}`);
   const folder = `${traced.release}/${host.mode}`;
   const runs = images.map((image) => runOf(image, traced, { folder, abi }));
   return {
     files: new Map([
       ...runs.flatMap(({ files }) => files),
-      [`${folder}/run-info.txt`, runInfo(host, traced)],
+      [`${folder}/run-info.txt`, runInfo(host, traced, refused)],
       [`${traced.release}/abi.json`, abiJson(abi, probes, survey)],
       [`${traced.release}/probes.txt`, `${[...probes.kprobes, probes.eventProbe].join('\n')}\n`],
       [`${traced.release}/version`, traced.version],
@@ -96,10 +100,8 @@ function inputOf(
 const whyNot = (status: string, log: string): string =>
   status === '124' || status === '143' ? 'the guest did not end in time' : log.trim() || `no result (status ${status})`;
 
-function runInfo({ about }: Host, { cpuid, parameters, output }: Traced): string {
-  const refused = output.get('refused')?.toString('latin1') ?? '';
-  return `${about}\nguest_cpuid: ${guestCpuid(cpuid)}\n${parameters}probe definitions refused:\n${refused}`;
-}
+const runInfo = ({ about }: Host, { cpuid, parameters }: Traced, refused: string): string =>
+  `${about}\nguest_cpuid: ${guestCpuid(cpuid)}\n${parameters}probe definitions refused:\n${refused}`;
 
 function abiJson({ offsets, layouts }: Abi, { missing }: Probes, { btf }: Survey): string {
   const content = { offsets, missing_symbols: missing, module_btf: btf.kvm !== null, layouts };

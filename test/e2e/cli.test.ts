@@ -52,6 +52,7 @@ describe('help and version', () => {
       'report',
       'uses',
       'conform',
+      'record',
       'roles',
       'walk',
       'decode',

@@ -195,7 +195,15 @@ describe('probes', () => {
   });
 
   test('INVPCID is counted on Intel only, and what is not there is listed', () => {
-    expect(probesFor(recordedAbi('6.1.0-56-amd64'), symbols(text)).missing).toContain('vmx_vcpu_run');
+    const { missing, unseen } = probesFor(recordedAbi('6.1.0-56-amd64'), symbols(text));
+    expect(missing).toEqual(
+      expect.arrayContaining(['vmx_vcpu_run', 'kvm_handle_invpcid', 'svm_set_efer', 'kvm_set_cr0']),
+    );
+    // svm_vcpu_run is there; nothing stands in for the others.
+    expect(unseen).toEqual(expect.arrayContaining(['svm_set_efer', 'kvm_set_cr0']));
+    expect(unseen).not.toContain('vmx_vcpu_run');
+    expect(unseen).not.toContain('kvm_handle_invpcid');
+    expect(() => probesFor(recordedAbi('6.1.0-56-amd64'), symbols('t kvm_mmu_load'))).toThrow('no svm_vcpu_run and no');
     const intel = symbols('t kvm_invalidate_pcid\t[kvm]\nt vmx_vcpu_run\t[kvm_intel]');
     const names = probesFor(recordedAbi('6.1.0-56-amd64'), intel).kprobes.map((line) => line.split(' ')[0]);
     expect(names).toEqual(['p:mmu_eras/kvm_invalidate_pcid', 'p:mmu_eras/vmx_vcpu_run']);

@@ -11,6 +11,8 @@ type Of<Kind extends Step['kind']> = Extract<Step, { kind: Kind }>;
 
 /** Selectors of ring 3, and the top of its stack: code of ring 3 never pushes. */
 const RING3 = { data: 0x33, code: 0x2b, stack: at.alias + 0x7ff0 } as const;
+/** Its low three bits; the fourth is in the REX prefix. */
+const R14 = 14 & 7;
 /** RFLAGS of ring 3: bit 1 is always 1. */
 const RFLAGS = 0x2;
 /** Offsets in a VMCB. APM vol. 2 appendix B. */
@@ -39,10 +41,10 @@ export const skipUnless = (step: Of<'if'>): Bytes => [
 
 /** The way to ring 3: SS, RSP, RFLAGS, CS and RIP of the alias for IRETQ; R14 has the address to come back to. */
 export function user(step: Of<'user'>): Bytes {
-  const { length } = x86.leaRip(14 - 8, 0, true);
+  const { length } = x86.leaRip(R14, 0, true);
   const after = step.closeAddress - at.alias + plain.int80.length;
   return [
-    ...x86.leaRip(14 - 8, after - (step.codeAddress + length), true),
+    ...x86.leaRip(R14, after - (step.codeAddress + length), true),
     ...x86.pushByte(RING3.data),
     ...x86.mov32(64, reg.ax, RING3.stack),
     ...x86.push(reg.ax),

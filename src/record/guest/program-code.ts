@@ -12,8 +12,8 @@ const REAL_MODE_END = 0x10000;
 
 /**
  * The machine code of a program: every byte of `program.code`, each once. The program says where every step stands and how
- * long it is; code of another length is a bug of ours and throws. UserError when the program has steps without machine
- * code, or real-mode code is out of a 16-bit reach.
+ * long it is; code of another length is a bug of ours and throws, as is a step without machine code, which
+ * `checkRecordable` refuses. UserError when real-mode code is out of a 16-bit reach.
  */
 export function programCode(program: Program): Uint8Array {
   const { address: start, bytes: length } = program.code;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { UserError } from '../../errors.ts';
 import type { Abi } from './abi.ts';
 
 /** Functions of one kernel by name: the symbol a probe can sit on, and the module it is in (null: the kernel itself). */
@@ -12,8 +13,10 @@ export interface Probes {
   readonly eventProbe: string;
   /** SYSTEM or SYSTEM/EVENT, to be enabled where the kernel has it. */
   readonly events: readonly string[];
-  /** Functions that this kernel has no symbol for: another version, or inlined. */
+  /** Functions that this kernel has no symbol for: another version, another vendor, or inlined. */
   readonly missing: readonly string[];
+  /** Those of them that no other function stands in for: their calls do not show. */
+  readonly unseen: readonly string[];
 }
 
 const GROUP = 'mmu_eras';
@@ -45,8 +48,6 @@ const functions: readonly (readonly [name: string, about: About, own?: string])[
   ['kvm_set_cr0', 'none', `val=${second}:x64`],
   ['kvm_set_cr3', 'none', `val=${second}:x64`],
   ['kvm_set_cr4', 'none', `val=${second}:x64`],
-  ['kvm_post_set_cr0', 'none', `old=${second}:x64 new=${third}:x64`],
-  ['kvm_post_set_cr4', 'none', `old=${second}:x64 new=${third}:x64`],
   ['svm_set_efer', 'none', `val=${second}:x64`],
   ['vmx_set_efer', 'none', `val=${second}:x64`],
   ['kvm_mmu_invlpg', 'none', `gva=${second}:x64`],
@@ -77,6 +78,15 @@ const events = [
 /** Recordings have these for Intel only; on AMD kvm_set_cr3 calls the second, so it would count CR3 writes once more. */
 const intelOnly: readonly string[] = ['kvm_handle_invpcid', 'kvm_invalidate_pcid'];
 
+/** Functions that took over from one another, or of which a machine has that of its vendor. */
+const alternatives: readonly (readonly string[])[] = [
+  ['kvm_mmu_new_pgd', 'kvm_mmu_new_cr3'],
+  ['kvm_mmu_pte_write', 'kvm_mmu_track_write'],
+  ['kvm_tdp_mmu_get_vcpu_root_hpa', 'kvm_tdp_mmu_alloc_root'],
+  ['svm_set_efer', 'vmx_set_efer'],
+  ['svm_vcpu_run', 'vmx_vcpu_run'],
+];
+
 /** Names of all functions that some version may have. */
 export const functionNames: readonly string[] = functions.map(([name]) => name);
 
@@ -96,10 +106,20 @@ export function findSymbols(kallsyms: string): Symbols {
   return new Map(found);
 }
 
-/** The definitions for a kernel with these offsets and symbols. */
+/** The definitions for a kernel with these offsets and symbols. UserError when entries to the guest cannot be seen. */
 export function probesFor({ offsets }: Abi, symbols: Symbols): Probes {
   const intel = symbols.has('vmx_vcpu_run');
+  if (!intel && !symbols.has('svm_vcpu_run')) {
+    throw new UserError({
+      place: '/proc/kallsyms',
+      found: 'no svm_vcpu_run and no vmx_vcpu_run',
+      expected: 'a kernel in which the entry to the guest is a function with a symbol',
+    });
+  }
   const present = functions.filter(([name]) => symbols.has(name) && (intel || !intelOnly.includes(name)));
+  const missing = functionNames.filter((name) => !symbols.has(name));
+  const replaced = (name: string): boolean =>
+    alternatives.some((names) => names.includes(name) && names.some((each) => symbols.has(each)));
   const kprobes = present.map(([name, about, own]) => {
     const { symbol, module } = symbols.get(name)!;
     const place = module === null ? symbol : `${module}:${symbol}`;
@@ -110,7 +130,8 @@ export function probesFor({ offsets }: Abi, symbols: Symbols): Probes {
     kprobes,
     eventProbe: `e:${GROUP}/get_page_raw kvmmmu/kvm_mmu_get_page ${pages}`,
     events,
-    missing: functionNames.filter((name) => !symbols.has(name)),
+    missing,
+    unseen: missing.filter((name) => !replaced(name) && (intel || !intelOnly.includes(name))),
   };
 }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { UserError } from '../../errors.ts';
 import type { ModeName } from './modes.ts';
 
 /** What a kernel says about itself, raw. */
@@ -32,3 +33,11 @@ export interface Host {
   /** Runs guests; `input` has the files that trace-guests.sh wants beside the monitor. */
   trace(input: ReadonlyMap<string, Uint8Array | string>): Traced;
 }
+
+/** The error for a kernel whose structs cannot be found. */
+export const noTypes = (place: string): UserError =>
+  new UserError({
+    place,
+    found: 'no /sys/kernel/btf/vmlinux',
+    expected: 'a kernel built with CONFIG_DEBUG_INFO_BTF=y, as those of Debian are',
+  });

@@ -3,11 +3,10 @@ import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync
 import { release } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '../../errors.ts';
-import type { Host } from './host.ts';
+import { type Host, noTypes } from './host.ts';
 import { loadedMode, systemFolders } from './loaded-mode.ts';
 import type { ModeName } from './modes.ts';
 import { buildMonitor, scriptPath } from './monitor.ts';
-import { noTypes } from './qemu-host.ts';
 import { run, runWell } from './tools.ts';
 
 /** How this machine is to be used. */

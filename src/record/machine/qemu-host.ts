@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { UserError } from '../../errors.ts';
 import { functionNames } from '../kernel/probes.ts';
-import type { Host } from './host.ts';
+import { type Host, noTypes } from './host.ts';
 import { initramfs } from './initramfs.ts';
 import { modulesFor, openKernel } from './kernel-package.ts';
 import { type ModeName, modeNames, modes, moduleParameters } from './modes.ts';
@@ -75,11 +75,3 @@ export function qemuHost({ kernel: paths, mode: name, seconds, guests, scratch }
 }
 
 const textOf = (files: ReadonlyMap<string, Buffer>, name: string): string => files.get(name)?.toString('latin1') ?? '';
-
-/** The error for a kernel whose structs cannot be found. */
-export const noTypes = (place: string): UserError =>
-  new UserError({
-    place,
-    found: 'no /sys/kernel/btf/vmlinux',
-    expected: 'a kernel built with CONFIG_DEBUG_INFO_BTF=y, as those of Debian are',
-  });
