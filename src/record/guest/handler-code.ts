@@ -7,7 +7,7 @@ import { type Bytes, imm32, plain, reg } from './instructions.ts';
 /** The log has room for this many faults and then begins anew. An entry: CR2 (8 bytes), error code (4), vector and phase (4). */
 const LOG_ENTRIES = 4096;
 const LOG_ENTRY_SHIFT = 4;
-const logOffsets = { cr2: 0, error: 8, origin: 12 } as const;
+const logOffsets = { cr2: 0, cr2High: 4, error: 8, origin: 12 } as const;
 
 /** Exceptions that the guest handles, and whether the CPU pushes an error code. SDM vol. 3A 6.15. */
 export const vectors = [
@@ -17,13 +17,10 @@ export const vectors = [
 ] as const;
 
 const bx = reg.bx;
-/** ModRM of an operand at [(R)BX + disp32] with EAX, or with opcode extension 0: both have 0 in the middle. */
-const atBx = (field: keyof typeof logOffsets | 'high'): Bytes => [
-  0x80 | bx,
-  ...imm32(at.faultLog + (field === 'high' ? 4 : logOffsets[field])),
-];
+/** ModRM and displacement of an operand in the log entry that (R)BX leads to, with EAX or opcode extension 0. */
+const atBx = (field: keyof typeof logOffsets): Bytes => [0x80 | bx, ...imm32(at.faultLog + logOffsets[field])];
 
-/** EBX becomes the offset of the next log entry. */
+/** EBX becomes the offset of the next log entry: MOV EBX,[count]; AND EBX,imm32; SHL EBX,imm8. */
 const nextEntry = (width: 32 | 64): Bytes => [
   ...x86.load32(width, bx, at.faultCount),
   ...[0x81, 0xe3, ...imm32(LOG_ENTRIES - 1)],
@@ -42,9 +39,10 @@ function handler(width: 32 | 64, vector: number, hasErrorCode: boolean): Bytes {
     ...x86.push(bx),
     ...nextEntry(width),
     ...x86.movFromCr2,
+    // MOV [(R)BX+disp32],(R)AX; 32-bit code stores a high half of 0 by MOV DWORD [EBX+disp32],imm32.
     ...(wide ? [0x48] : []),
     ...[0x89, ...atBx('cr2')],
-    ...(wide ? [] : [0xc7, ...atBx('high'), ...imm32(0)]),
+    ...(wide ? [] : [0xc7, ...atBx('cr2High'), ...imm32(0)]),
     // MOV EAX,[(R)SP+2 words]: the error code, below the two pushes.
     ...[0x8b, 0x44, 0x24, wide ? 16 : 8],
     ...[0x89, ...atBx('error')],

@@ -170,7 +170,7 @@ export const ltrAx: Bytes = [0x0f, 0x00, modrm(3, 3, reg.ax)];
 export const lgdt16 = (address: number): Bytes => [0x66, 0x0f, 0x01, ...absolute(16, 2, address)];
 export const lidt = (width: 32 | 64, address: number): Bytes => [0x0f, 0x01, ...absolute(width, 3, address)];
 export const invlpgDi = (width: Width): Bytes => [...address32(width), 0x0f, 0x01, modrm(0, 7, reg.di)];
-/** INVPCID RAX,[address]. REX.W means nothing here; the image's assembler has always put it. */
+/** INVPCID RAX,[address]. REX.W means nothing here, but the encoding counts it. */
 export const invpcidRax = (address: number): Bytes => [0x66, 0x48, 0x0f, 0x38, 0x82, ...absolute(64, reg.ax, address)];
 
 /** MOV DX,imm16. */
