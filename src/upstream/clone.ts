@@ -120,7 +120,8 @@ export class CloneSource implements UpstreamSource {
   async absent(ids: readonly string[]): Promise<string[]> {
     const input = [...new Set(ids)].map((id) => `${id}\n`).join('');
     if (input === '') return [];
-    const { stdout } = await this.run(['cat-file', '--batch-check'], input);
+    const { stdout, stderr } = await this.run(['cat-file', '--batch-check'], input);
+    if (isDamage(stderr)) throw explainGit(this.describe(), stderr);
     return [...stdout.toString('utf8').matchAll(/^([0-9a-f]{40}) missing$/gm)].map((match) => match[1]!);
   }
 

@@ -22,20 +22,13 @@ const guarded = ['-c', 'core.fsmonitor=false', '-c', 'core.hooksPath=/dev/null']
  * Runs a command that names refs or configuration in the user's repository itself: finding it and resolving names is
  * git's to do, together with its check of the owner. Everything that reads objects runs elsewhere (reader.ts).
  */
-export const inRepository = (repo: string, args: readonly string[]): Promise<GitResult> =>
-  runGit({ cwd: repo, args: [...guarded, ...args], userConfig: true });
+export function inRepository(repo: string, args: readonly string[]): Promise<GitResult> {
+  if (!statSync(repo, { throwIfNoEntry: false })?.isDirectory()) throw noFolder(repo);
+  return runGit({ cwd: repo, args: [...guarded, ...args], userConfig: true });
+}
 
 /** Finds the repository that holds a folder. Throws UserError where there is none, or git refuses it. */
 export async function locate(repo: string): Promise<Located> {
-  if (!statSync(repo, { throwIfNoEntry: false })?.isDirectory()) {
-    throw new UserError({
-      place: `--repo ${repo}`,
-      found: 'no such folder',
-      expected: 'a clone of the kernel',
-      suggestion:
-        'git clone https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git, or mmu-eras upstream sync',
-    });
-  }
   const args = ['rev-parse', '--git-common-dir', '--git-path', 'objects', '--show-object-format'];
   const { code, stdout, stderr } = await inRepository(repo, args);
   if (code !== 0) throw explainGit(`--repo ${repo}`, stderr);
@@ -48,4 +41,14 @@ export async function locate(repo: string): Promise<Located> {
     });
   }
   return { repo, commonDir: resolve(repo, commonDir!), objects: resolve(repo, objects!) };
+}
+
+function noFolder(repo: string): UserError {
+  return new UserError({
+    place: `--repo ${repo}`,
+    found: 'no such folder',
+    expected: 'a clone of the kernel',
+    suggestion:
+      'git clone https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git, or mmu-eras upstream sync',
+  });
 }
