@@ -121,7 +121,7 @@ function fileName({ oldPath, newPath }: PatchFile): string {
   let head = 0;
   while (head < Math.min(old.length, now.length) - 1 && old[head] === now[head]) head++;
   let tail = 0;
-  while (tail < Math.min(old.length, now.length) - head - 1 && old.at(-1 - tail) === now.at(-1 - tail)) tail++;
+  while (tail < Math.min(old.length, now.length) - head && old.at(-1 - tail) === now.at(-1 - tail)) tail++;
   const middle = (parts: readonly string[]): string => parts.slice(head, parts.length - tail).join('/');
   const moved = `${middle(old)} => ${middle(now)}`;
   if (head + tail === 0) return moved;
