@@ -150,11 +150,10 @@ async function checkNames(
 /** Addresses of a subject: the commit, its mail; of a release those of its era. */
 export function subjectLinks(subject: Subject): Link[] {
   if (subject.era && subject.kind === 'range') return [...links(subject.era.id).links];
-  const sha = subject.kind === 'commit' ? (subject.era?.commit ?? subject.milestone?.sha ?? subject.revision) : '';
+  const { sha } = subject;
   const mail = subject.era?.patch ?? subject.milestone?.message_id;
-  const isId = /^[0-9a-f]{7,40}$/.test(sha);
   return [
-    ...(isId
+    ...(sha
       ? [
           { title: 'git.kernel.org', url: kernelUrl(sha) },
           { title: 'GitHub', url: githubUrl(sha) },

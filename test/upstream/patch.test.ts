@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cutToDefinition } from '../../src/upstream/cut.ts';
 import { filterPatch, type PatchFile, parsePatch, patchText } from '../../src/upstream/patch.ts';
@@ -175,8 +176,7 @@ describe('what is printed', () => {
         encoding: 'utf8',
       },
     );
-    const plain = (text: string): string => text.replaceAll(/\u001b\[\d*m/g, '');
-    expect(plain(coloured)).toBe(patchText(files));
+    expect(stripVTControlCharacters(coloured)).toBe(patchText(files));
     for (const line of ['\u001b[1m--- a/arch/x86/kvm/mmu.c\u001b[m', '\u001b[32m+']) {
       expect(coloured).toContain(line);
       expect(real).toContain(line);
