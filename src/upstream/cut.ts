@@ -37,6 +37,10 @@ export async function cutToDefinition(
 const inside = (line: number, ranges: readonly LineRange[]): boolean =>
   ranges.some(({ first, last }) => line >= first && line <= last);
 
+/** Whether a gap right before this line lies inside. */
+const between = (line: number, ranges: readonly LineRange[]): boolean =>
+  ranges.some(({ first, last }) => line > first && line <= last);
+
 /** The runs of lines of a hunk that lie inside, each a hunk of its own; runs without a change are left out. */
 function cutHunk(hunk: Hunk, old: readonly LineRange[], now: readonly LineRange[]): Hunk[] {
   const runs: { oldStart: number; newStart: number; lines: string[] }[] = [];
@@ -50,7 +54,12 @@ function cutHunk(hunk: Hunk, old: readonly LineRange[], now: readonly LineRange[
     }
     const isOld = sign !== '+';
     const isNew = sign !== '-';
-    const keep = (isOld && inside(oldLine, old)) || (isNew && inside(newLine, now));
+    // What only one side has belongs to the definition, too, where it stands between lines of the other side's.
+    const keep =
+      (isOld && inside(oldLine, old)) ||
+      (isNew && inside(newLine, now)) ||
+      (!isNew && between(newLine, now)) ||
+      (!isOld && between(oldLine, old));
     if (keep && !open) runs.push({ oldStart: oldLine, newStart: newLine, lines: [] });
     if (keep) runs.at(-1)!.lines.push(line);
     open = keep;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -247,6 +247,16 @@ it('leaves no temporary folder behind', async () => {
     expect(readdirSync(at('temporary'))).toHaveLength(1);
     await source.close();
     expect(readdirSync(at('temporary'))).toEqual([]);
+    // A process that ends in the middle, by itself or by a signal, leaves none either.
+    for (const end of ['process.exit(3)', 'process.kill(process.pid, "SIGTERM")']) {
+      const module = new URL('../../src/upstream/clone.ts', import.meta.url).href;
+      const script = `const { openClone } = await import(${JSON.stringify(module)});
+        await openClone(${JSON.stringify(origin)}); ${end}; setInterval(() => {}, 1000);`;
+      const args = ['--import', 'tsx', '--input-type=module', '-e', script];
+      const { status, signal } = spawnSync(process.execPath, args, { cwd: new URL('../../', import.meta.url) });
+      expect([status, signal]).toEqual(end.includes('kill') ? [null, 'SIGTERM'] : [3, null]);
+      expect(readdirSync(at('temporary')).filter((name) => name.startsWith('mmu-eras-'))).toEqual([]);
+    }
   } finally {
     if (TMPDIR === undefined) delete process.env.TMPDIR;
     else process.env.TMPDIR = TMPDIR;

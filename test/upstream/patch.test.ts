@@ -235,6 +235,23 @@ ${before
     ]);
   });
 
+  it('takes the lines that were replaced by others inside', async () => {
+    const renamed = `diff --git a/z.c b/z.c
+--- a/z.c
++++ b/z.c
+@@ -1,5 +1,5 @@
+ int
+-a(void)
++b(void)
+ {
+ \treturn 1;
+ }
+`;
+    const sides = { before: 'int\na(void)\n{\n\treturn 1;\n}\n', after: 'int\nb(void)\n{\n\treturn 1;\n}\n' };
+    const { files } = await cutToDefinition(parsePatch(renamed), 'b', async () => sides);
+    expect(patchText(files)).toBe(renamed);
+  });
+
   it('knows a definition that did not change, and one that is not there', async () => {
     const sides = { before, after };
     const part = patch.replace(/-\treturn 3;\n\+\treturn 30;/, ' \treturn 3;');
