@@ -7,7 +7,7 @@ import { root, run, setup } from './setup.mjs';
 const workload = 'wp-toggle';
 
 setup();
-build();
+await build();
 const mmuEras = (...args) => run(process.execPath, [join(root, 'bin', 'mmu-eras.mjs'), ...args]);
 mmuEras('replay', workload);
 mmuEras('report', workload, '-o', 'report');

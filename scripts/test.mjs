@@ -11,7 +11,7 @@ run(tool('biome'), ['check', '.']);
 run(tool('tsc'), ['--noEmit']);
 run(process.execPath, ['scripts/boundaries.mjs']);
 run(tool('knip'), ['--no-progress']);
-build();
+await build();
 run(process.execPath, ['scripts/docs.mjs']);
 
 const report = join(tmpdir(), `mmu-eras-test-${process.pid}.json`);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { readFileSync } from 'node:fs';
 import { nearest, UserError } from '../errors.ts';
+import { projectRoot } from '../root.ts';
 import { type CommandEntry, commands } from './commands.ts';
 import { type ExitCode, exit } from './exit.ts';
 
@@ -12,7 +12,7 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
     return exit.ok;
   }
   if (name === '--version' || name === '-v') {
-    process.stdout.write(`${version()}\n`);
+    process.stdout.write(`${projectRoot().version}\n`);
     return exit.ok;
   }
   const entry = commands[name];
@@ -66,18 +66,6 @@ function help(): string {
     'Exit code: 0 fine or no difference, 1 a difference was found, 2 it could not run.',
     '',
   ].join('\n');
-}
-
-/** The version in package.json, which stands two folders above the source and three above the build. */
-function version(): string {
-  for (const path of ['../../package.json', '../../../package.json']) {
-    try {
-      const text = readFileSync(new URL(path, import.meta.url), 'utf8');
-      const { name, version: number } = JSON.parse(text) as { name: string; version: string };
-      if (name === 'kvm-mmu-eras') return number;
-    } catch {}
-  }
-  throw new Error('package.json of kvm-mmu-eras not found');
 }
 
 function unknownCommand(name: string): UserError {

@@ -1,28 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { existsSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import type { z } from 'zod';
+import { join } from 'node:path';
 import { UserError } from '../errors.ts';
-import { check } from './check.ts';
-import {
-  type EraRecord,
-  erasFile,
-  type LayoutRecord,
-  layoutsFile,
-  milestonesFile,
-  roleBitsFile,
-  type Series,
-  seriesFile,
-  type UsesTable,
-  usesFile,
-} from './schema.ts';
+import { projectRoot } from '../root.ts';
+import type { EraRecord, FactFiles, LayoutRecord, Series, UsesTable } from './schema.ts';
 
 /** Everything in commits/ that is data. Stories and tables of uses are read one by one: `storyText`, `usesOf`. */
 export interface Facts {
   /** In the order of the code: every era after the one it follows. */
   readonly eras: readonly EraRecord[];
-  readonly roleBits: z.infer<typeof roleBitsFile>;
-  readonly milestones: z.infer<typeof milestonesFile>;
+  readonly roleBits: FactFiles['role-bits.json'];
+  readonly milestones: FactFiles['milestones.json'];
   readonly noUnloadV2: Series;
   /** Layouts of role-bits.json and layouts.json, oldest first. */
   readonly layouts: readonly LayoutRecord[];
@@ -30,23 +18,25 @@ export interface Facts {
 
 let cached: Facts | undefined;
 
-/** Reads and checks commits/*.json, once a process. Throws UserError with file, path inside it, found and expected. */
+/**
+ * Reads commits/*.json, once a process. Their shape is not looked at: that takes the schemas, which cost more time to load
+ * than most commands take. `checkFacts` does it for the tests, so the data that is committed has it.
+ */
 export function loadFacts(): Facts {
   cached ??= readFacts(commitsFolder());
   return cached;
 }
 
-/** Reads and checks the data files of one folder, e.g. a copy under test. */
+/** Reads the data files of one folder. Throws UserError when a file is not there, no JSON, or names what none has. */
 export function readFacts(folder: string): Facts {
-  const roleBits = check(roleBitsFile, readJson(folder, 'role-bits.json'), 'commits/role-bits.json');
-  const added = check(layoutsFile, readJson(folder, 'layouts.json'), 'commits/layouts.json').layouts;
+  const roleBits = readFactFile(folder, 'role-bits.json');
   const layouts: LayoutRecord[] = [...roleBits.layouts];
-  for (const layout of added) {
+  for (const layout of readFactFile(folder, 'layouts.json').layouts) {
     const at = layouts.findIndex(({ id }) => id === layout.after);
     if (at < 0) throw missingReference('commits/layouts.json', `${layout.id}.after`, layout.after, layouts);
     layouts.splice(at + 1, 0, layout);
   }
-  const { eras } = check(erasFile, readJson(folder, 'eras.json'), 'commits/eras.json');
+  const { eras } = readFactFile(folder, 'eras.json');
   for (const era of eras) {
     if (!layouts.some(({ id }) => id === era.layout)) {
       throw missingReference('commits/eras.json', `${era.id}.layout`, era.layout, layouts);
@@ -60,8 +50,8 @@ export function readFacts(folder: string): Facts {
   return {
     eras,
     roleBits,
-    milestones: check(milestonesFile, readJson(folder, 'milestones.json'), 'commits/milestones.json'),
-    noUnloadV2: check(seriesFile, readJson(folder, 'no-unload-v2.json'), 'commits/no-unload-v2.json'),
+    milestones: readFactFile(folder, 'milestones.json'),
+    noUnloadV2: readFactFile(folder, 'no-unload-v2.json'),
     layouts,
   };
 }
@@ -69,30 +59,30 @@ export function readFacts(folder: string): Facts {
 /** The table of uses of one era, or undefined when there is none. */
 export function usesOf(id: string): UsesTable | undefined {
   const name = `uses/${id}.json`;
-  if (!existsSync(`${commitsFolder()}${name}`)) return undefined;
-  return check(usesFile, readJson(commitsFolder(), name), `commits/${name}`);
+  // Its shape is that of the schema: see loadFacts.
+  return existsSync(join(commitsFolder(), name)) ? (readJson(commitsFolder(), name) as UsesTable) : undefined;
 }
 
 /** The story of one era as Markdown, or undefined when there is none. */
 export function storyText(id: string): string | undefined {
-  const path = `${commitsFolder()}stories/${id}.md`;
+  const path = join(commitsFolder(), 'stories', `${id}.md`);
   return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
 }
 
-/** commits/ stands two folders above the source and three above the build. Ends with a separator. */
-export function commitsFolder(): string {
-  for (const path of ['../../commits/', '../../../commits/']) {
-    const url = new URL(path, import.meta.url);
-    if (existsSync(new URL('eras.json', url))) return fileURLToPath(url);
-  }
-  throw new Error('the folder commits/ of kvm-mmu-eras was not found');
+/** Absolute path of commits/. */
+export const commitsFolder = (): string => join(projectRoot().folder, 'commits');
+
+function readFactFile<Name extends keyof FactFiles>(folder: string, name: Name): FactFiles[Name] {
+  // Its shape is that of the schema: see loadFacts.
+  return readJson(folder, name) as FactFiles[Name];
 }
 
-function readJson(folder: string, name: string): unknown {
+/** One file of commits/ as it is. Throws UserError when it is not there or no JSON. */
+export function readJson(folder: string, name: string): unknown {
   const place = `commits/${name}`;
   let text: string;
   try {
-    text = readFileSync(folder.endsWith('/') ? folder + name : `${folder}/${name}`, 'utf8');
+    text = readFileSync(join(folder, name), 'utf8');
   } catch {
     throw new UserError({ place, found: 'no such file', expected: 'a data file of the facts' });
   }

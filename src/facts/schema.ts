@@ -235,3 +235,14 @@ export const usesFile = z.strictObject({
 });
 
 export type UsesTable = z.infer<typeof usesFile>;
+
+/** The schema of each data file of commits/ but for the tables of uses, which share `usesFile`. */
+export const factFiles = {
+  'eras.json': erasFile,
+  'layouts.json': layoutsFile,
+  'milestones.json': milestonesFile,
+  'no-unload-v2.json': seriesFile,
+  'role-bits.json': roleBitsFile,
+} as const;
+
+export type FactFiles = { readonly [Name in keyof typeof factFiles]: z.infer<(typeof factFiles)[Name]> };

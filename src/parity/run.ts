@@ -23,6 +23,8 @@ export interface ParityRun {
   readonly workload: string;
   readonly era: string;
   readonly groups: GroupResults;
+  /** Fields that this kernel has no tracepoint for: they are in no comparison. */
+  readonly untraced: readonly string[];
   /** What of this run's recording is chance. */
   readonly chance: readonly Chance[];
   /** Why the replay ended before the workload did, null when it did not. */
@@ -64,16 +66,14 @@ export function parityRun(recording: Recording, options: ParityOptions): ParityR
     pageRoles: observer.pageRoles,
     faults: observer.faults,
   };
+  const untraced = known?.untraced ?? [];
   return {
     release,
     mode,
     workload: name,
     era: era.id,
-    groups: compareRun(recording, run, {
-      era,
-      faultCodeBits: known?.fault_code_bits ?? 64,
-      untraced: known?.untraced ?? [],
-    }),
+    groups: compareRun(recording, run, { era, faultCodeBits: known?.fault_code_bits ?? 64, untraced }),
+    untraced,
     chance: (known?.chance ?? []).filter((each) => each.mode === mode && (each.workload ?? name) === name),
     stopped: stoppedText(result.stopped),
   };

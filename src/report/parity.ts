@@ -41,7 +41,7 @@ export const percent = (exact: number, compared: number): string =>
 
 /** Runs by field groups, for terminals. */
 export const parityText = (model: ParityModel): string =>
-  renderText([matrix(model.runs), ...stops(model.runs), summary(model)]);
+  renderText([matrix(model.runs), ...stops(model.runs), summary(model), ...notCompared(model.runs)]);
 
 /** The same as Markdown, with every difference. */
 export const parityMarkdown = (model: ParityModel): string =>
@@ -52,6 +52,7 @@ export const parityMarkdown = (model: ParityModel): string =>
     ...allDifferences(model.runs),
     heading(2, 'Kernels'),
     summary(model),
+    ...notCompared(model.runs),
   ]);
 
 function matrix(runs: readonly ParityRun[]): Block {
@@ -100,16 +101,28 @@ function summary({ kernels, all }: ParityModel): Block {
   return table(['kernel', 'mode', 'runs', ...groups], [...kernels, all].map(row));
 }
 
+/** What is in no percentage, and why. */
+function notCompared(runs: readonly ParityRun[]): Block[] {
+  const items = runs
+    .filter(({ untraced }) => untraced.length > 0)
+    .map(
+      ({ release, untraced }) =>
+        `${code(release)} has no tracepoint for ${untraced.map(code).join(', ')}: not compared`,
+    );
+  return items.length === 0 ? [] : [list([...new Set(items)])];
+}
+
 const nameOf = ({ release, mode, workload }: ParityRun): string => `${release} ${mode} ${workload}`;
 
 /** The same as one JSON document. */
 export function parityJson({ runs }: ParityModel): string {
-  const rows = runs.map(({ release, mode, workload, era, groups: results, stopped }) => ({
+  const rows = runs.map(({ release, mode, workload, era, groups: results, untraced, stopped }) => ({
     release,
     mode,
     workload,
     era,
     groups: results,
+    ...(untraced.length === 0 ? {} : { untraced }),
     ...(stopped === null ? {} : { stopped }),
   }));
   return `${JSON.stringify({ runs: rows })}\n`;
@@ -128,6 +141,7 @@ export const parityPage = (model: ParityModel): string =>
     list(groups.map((group) => `**${group}**: ${meaning[group]}`)),
     heading(2, 'Exact fields'),
     summary(model),
+    ...notCompared(model.runs),
     heading(2, 'Differences'),
     ...reasons(model.runs),
     ...differencesOrNone(model.runs),

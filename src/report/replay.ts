@@ -2,6 +2,7 @@
 import { figuresOf } from '../replay/figures.ts';
 import { type EntryState, isAvailable, type ReplayRecord, type ReplayResult } from '../replay/record.ts';
 import { roleHex } from '../replay/report-roles.ts';
+import { csvCell } from './csv.ts';
 import { type Block, code, escaped, heading, list, table, text } from './document.ts';
 import type { Cell } from './table.ts';
 
@@ -214,8 +215,6 @@ export function replayCsv(results: readonly ReplayResult[]): string {
   }
   return `${lines.join('\n')}\n`;
 }
-
-const csvCell = (value: string): string => (/[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
 
 export const replayJson = (results: readonly ReplayResult[]): string => `${JSON.stringify({ results }, null, 1)}\n`;
 

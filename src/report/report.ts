@@ -37,7 +37,7 @@ function legend({ eras }: ReportModel): string[] {
   const untold = eras.filter(({ replayed }) => !replayed).map(({ id }) => eraName(eras, id));
   const proposed = eras.filter(({ status }) => status === 'proposed');
   return [
-    '**Root loads** count `kvm_mmu_load`: the current root was invalid at guest entry, so a root was built or found. **Full unloads** count the times at which every root of `root_mmu` was freed at once.',
+    '**Root loads** count `kvm_mmu_load`: the current root was invalid at guest entry, so a root was built or found. **Full unloads** count the times at which every root of `root_mmu` was freed at once. Both count a whole VM: what the creation of its vCPUs and its end unload is in them.',
     'A summary cell reads *root loads / full unloads*. It is **bold** where a figure differs from that of the era which this one follows.',
     'Rows name the eras that agree in all of the row. Line numbers are those of the workload.',
     '*Because of* names the register bits, or the other cause, that the function looked at.',

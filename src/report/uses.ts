@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { UseRow, UsesReport } from '../replay/uses.ts';
+import { csvCell } from './csv.ts';
 import { type Block, code, escaped, heading, renderText, table, text } from './document.ts';
 
 /** Columns of the text form, and how a title leads to its address there. */
@@ -121,7 +122,5 @@ export function usesCsv(reports: readonly UsesReport[]): string {
   );
   return ['era,function,word,field,reads,listed,why,url,not_modelled', ...lines, ''].join('\n');
 }
-
-const csvCell = (value: string): string => (/[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
 
 export const usesJson = (reports: readonly UsesReport[]): string => `${JSON.stringify({ eras: reports }, null, 1)}\n`;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { nearest, UserError } from '../errors.ts';
+import { projectRoot } from '../root.ts';
 import { readJsonlFile } from './from-jsonl.ts';
 import { generate, generators } from './generators/index.ts';
 import type { Workload } from './ops.ts';
@@ -17,22 +17,13 @@ export interface Bundled {
 
 /** The bundled workloads, ordered by name. */
 export function bundledWorkloads(): Bundled[] {
-  const folder = workloadFolder();
+  const folder = join(projectRoot().folder, 'workloads');
   const files = readdirSync(folder).filter((file) => file.endsWith('.ops'));
   const names = files.map((file) => file.slice(0, -'.ops'.length)).sort();
   return names.map((name) => {
     const path = join(folder, `${name}.ops`);
     return { name, path, title: (readLines(path)[0] ?? '').replace(/^#\s*/, '') };
   });
-}
-
-/** workloads/ of the package, which stands two folders above this file's in the source and three above in the build. */
-function workloadFolder(): string {
-  for (const path of ['../../workloads/', '../../../workloads/']) {
-    const folder = fileURLToPath(new URL(path, import.meta.url));
-    if (existsSync(join(folder, 'wp-toggle.ops'))) return folder;
-  }
-  throw new Error('workloads/ of kvm-mmu-eras not found');
 }
 
 const GENERATOR_PREFIX = 'gen:';

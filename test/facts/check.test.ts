@@ -3,10 +3,11 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { commitsFolder, readFacts } from '../../src/facts/load.ts';
+import { checkFacts } from '../../src/facts/check-facts.ts';
+import { commitsFolder } from '../../src/facts/load.ts';
 import { mistakeOf } from './mistake.ts';
 
-const { eras } = readFacts(commitsFolder());
+const { eras } = checkFacts(commitsFolder());
 const proposedAt = eras.findIndex(({ status }) => status === 'proposed');
 
 let folder: string;
@@ -27,7 +28,7 @@ function spoil(name: string, from: string, to: string): void {
 
 describe('a mistake in the data names file, path, what was found and what was expected', () => {
   test('the copy is as good as the original', () => {
-    expect(readFacts(folder).eras.length).toBeGreaterThan(0);
+    expect(checkFacts(folder).eras.length).toBeGreaterThan(0);
   });
 
   test.each([
@@ -86,16 +87,22 @@ describe('a mistake in the data names file, path, what was found and what was ex
       '"after": "L2016"',
       'commits/layouts.json at L2018a.after: "L2016"\n  expected: one of L2007, L2008, L2009, L2010, L2011, L2015, L2020, L2021, L2022a, L2022b, L2024, L2026',
     ],
+    [
+      'uses/cpu-role.json',
+      '"word": "cpu_role"',
+      '"word": "cpu_rule"',
+      'commits/uses/cpu-role.json at rows[0].reads[0].word: "cpu_rule"\n  expected: one of "cpu_role", "root_role", "mmu_role", "base_role", "page_role", "mmu", "page", "registers", "cpuid", "host"',
+    ],
   ])('%s: %s', (name, from, to, message) => {
     spoil(name, from, to);
-    expect(mistakeOf(() => readFacts(folder))).toBe(message);
+    expect(mistakeOf(() => checkFacts(folder))).toBe(message);
   });
 
   test('a file that is missing or no JSON', () => {
     writeFileSync(join(folder, 'layouts.json'), '{');
-    expect(mistakeOf(() => readFacts(folder))).toMatch(/^commits\/layouts\.json: .*JSON.*\n {2}expected: JSON$/);
+    expect(mistakeOf(() => checkFacts(folder))).toMatch(/^commits\/layouts\.json: .*JSON.*\n {2}expected: JSON$/);
     rmSync(join(folder, 'layouts.json'));
-    expect(mistakeOf(() => readFacts(folder))).toBe(
+    expect(mistakeOf(() => checkFacts(folder))).toBe(
       'commits/layouts.json: no such file\n  expected: a data file of the facts',
     );
   });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import Table from 'cli-table3';
+import { csvLines } from '../../report/csv.ts';
 import type { Output } from '../terminal.ts';
 
 /** A table with a heading: what every tabular format is printed from. */
@@ -52,8 +53,7 @@ export function sheetsAsMarkdown(sheets: readonly Sheet[]): string {
 
 /** RFC 4180, one header line. */
 export function rowsAsCsv(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const cell = (text: string): string => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
-  return [head, ...rows].map((row) => `${row.map(cell).join(',')}\n`).join('');
+  return csvLines([head, ...rows]);
 }
 
 export const asJson = (model: unknown): string => `${JSON.stringify(model, null, 2)}\n`;
