@@ -15,6 +15,14 @@ export interface Cut {
   readonly defined: boolean;
 }
 
+/** The diff as it is, or cut to a definition when there is one to look at. */
+export const cutTo = async (
+  files: readonly PatchFile[],
+  definition: string | undefined,
+  sidesOf: (file: PatchFile) => Promise<Sides>,
+): Promise<Cut> =>
+  definition === undefined ? { files, defined: true } : await cutToDefinition(files, definition, sidesOf);
+
 /** Keeps the lines inside a function, union, macro … of this name, in the text before or after the change. */
 export async function cutToDefinition(
   files: readonly PatchFile[],

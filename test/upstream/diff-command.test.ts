@@ -186,6 +186,14 @@ describe('diff of two eras', () => {
     expect((await diff('v5.17', 'cpu-role', '--path', 'calc.ts')).stdout).toMatch(/^@@ .* @@ export function kvm_/m);
   });
 
+  it('names a file or a declaration that neither port has', async () => {
+    expect(await mistakeFrom(diff('v5.17', 'cpu-role', '--path', 'clac.ts'))).toContain('try: --path calc.ts');
+    const none = await mistakeFrom(diff('v5.17', 'cpu-role', '--function', 'kvm_calc_cpu_rloe'));
+    expect(none).toContain('try: --function kvm_calc_cpu_role');
+    const same = await diff('cpu-role^', 'cpu-role', '--function', 'kvm_mmu_free_roots');
+    expect(same).toMatchObject({ code: 0, stderr: 'ports cpu-role^..cpu-role: no change in kvm_mmu_free_roots\n' });
+  });
+
   it('works for every pair of neighbours', () => {
     const { eras } = loadFacts();
     for (const era of eras) {

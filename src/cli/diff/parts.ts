@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { UserError } from '../../errors.ts';
 import { type EraRecord, eraRecord } from '../../facts/index.ts';
+import type { DiffChoice, DiffPart } from '../../upstream/part.ts';
+import { checkDeclared, portPart } from '../../upstream/port-part.ts';
 import type { UpstreamSource } from '../../upstream/source.ts';
 import { type Elsewhere, eraOf, eraRevision, type Subject, subjectOf } from '../../upstream/subject.ts';
-import { type DiffChoice, type DiffPart, portPart, subjectLinks, upstreamPart } from '../../upstream/view.ts';
+import { subjectLinks, upstreamPart } from '../../upstream/upstream-part.ts';
 import type { exit } from '../exit.ts';
 
 /** What the command line asks for. */
@@ -65,7 +67,11 @@ async function pairOf(
     };
     parts.push(await upstreamPart(source, subject, request.choice));
   }
-  if (wantsPorts) parts.push(await portPart(before, after, request.choice));
+  if (wantsPorts) {
+    const { definition } = request.choice;
+    if (definition !== undefined && parts.length === 0) checkDeclared(before, after, definition);
+    parts.push(await portPart(before, after, request.choice));
+  }
   const code = parts.some(({ files }) => files.length > 0) ? 'differs' : 'ok';
   return { parts, code, note: noteOf(parts, request.choice) };
 }

@@ -1,32 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { UserError } from '../errors.ts';
-import { type EraRecord, githubUrl, kernelUrl, type Link, links, loreUrl } from '../facts/index.ts';
-import { type Cut, cutToDefinition, type Sides } from './cut.ts';
-import { type PatchFile, parsePatch } from './patch.ts';
-import { normalPath } from './paths.ts';
-import { portDiff, portText } from './ports.ts';
+import { githubUrl, kernelUrl, type Link, links, loreUrl } from '../facts/index.ts';
+import { type Cut, cutTo } from './cut.ts';
+import type { DiffChoice, DiffPart } from './part.ts';
+import { parsePatch } from './patch.ts';
+import { isPortFile } from './port-part.ts';
 import type { UpstreamSource } from './source.ts';
 import type { Subject } from './subject.ts';
-
-/** One diff with what stands above it. */
-export interface DiffPart {
-  readonly kind: 'upstream' | 'port';
-  readonly title: string;
-  /** Author, date and the like. */
-  readonly facts: readonly (readonly [name: string, value: string])[];
-  readonly links: readonly Link[];
-  readonly files: readonly PatchFile[];
-}
-
-/** What of a diff is wanted. */
-export interface DiffChoice {
-  /** Files or folders: of the kernel, and names of port files (`calc.ts`). */
-  readonly paths: readonly string[];
-  /** A function, union, macro, or in a port any declaration. */
-  readonly definition: string | undefined;
-  /** Of ports, show also the lines that differ only in the kernel they cite. */
-  readonly citations: boolean;
-}
 
 /** The kernel's change: of one commit, or up to a release. Throws UserError for what the source does not have. */
 export async function upstreamPart(source: UpstreamSource, subject: Subject, choice: DiffChoice): Promise<DiffPart> {
@@ -35,7 +15,7 @@ export async function upstreamPart(source: UpstreamSource, subject: Subject, cho
   const text = subject.kind === 'commit' ? await source.diff(to, paths) : await source.diffBetween(from!, to, paths);
   const side = async (revision: string | null, path: string | null): Promise<string | null> =>
     revision === null || path === null ? null : await source.readFile(revision, path);
-  const cut = await chosen(parsePatch(text), choice.definition, async (file) => ({
+  const cut = await cutTo(parsePatch(text), choice.definition, async (file) => ({
     before: await side(from, file.oldPath),
     after: await side(to, file.newPath),
   }));
@@ -71,48 +51,6 @@ async function ends(source: UpstreamSource, subject: Subject): Promise<[string |
   const to = await id(subject.revision);
   return [(await source.commitInfo(to))!.parents[0] ?? null, to];
 }
-
-/** The change from one port to another. Throws UserError for an era without a port. */
-export async function portPart(before: EraRecord, after: EraRecord, choice: DiffChoice): Promise<DiffPart> {
-  const [old, now] = [portOf(before), portOf(after)];
-  const names = choice.paths.filter(isPortFile).map(normalPath);
-  const wanted = ({ oldPath, newPath }: PatchFile): boolean =>
-    names.length === 0 || names.some((name) => `/${newPath ?? oldPath}`.endsWith(`/${name}`));
-  const text = (port: string, path: string | null): string | null =>
-    path === null ? null : portText(port, path.slice(path.lastIndexOf('/') + 1));
-  const { files, citations } = portDiff(old, now, choice);
-  const cut = await chosen(files.filter(wanted), choice.definition, async ({ oldPath, newPath }) => ({
-    before: text(old, oldPath),
-    after: text(now, newPath),
-  }));
-  return {
-    kind: 'port',
-    title: `ports ${before.id}..${after.id}`,
-    facts: [
-      ['From', `${before.id}: ${before.title}`],
-      ['To', `${after.id}: ${after.title}`],
-      ...(citations === 0
-        ? []
-        : [['Left out', `${citations} lines that differ only in the commit or line they cite (--citations)`] as const]),
-    ],
-    links: [],
-    files: cut.files,
-  };
-}
-
-function portOf(era: EraRecord): string {
-  if (era.snapshot !== null) return era.snapshot;
-  throw new UserError({ place: era.id, found: 'no port', expected: 'an era with a port', suggestion: 'mmu-eras eras' });
-}
-
-const isPortFile = (path: string): boolean => path.endsWith('.ts');
-
-const chosen = async (
-  files: readonly PatchFile[],
-  definition: string | undefined,
-  sidesOf: (file: PatchFile) => Promise<Sides>,
-): Promise<Cut> =>
-  definition === undefined ? { files, defined: true } : await cutToDefinition(files, definition, sidesOf);
 
 /** A path that is on neither side, or a definition that no changed file has, is more likely a slip than a wish. */
 async function checkNames(
