@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { html } from 'diff2html';
 import { htmlText } from '../report/document.ts';
-import type { DiffPart } from './part.ts';
 import { patchText } from './patch.ts';
+import type { DiffPart } from './view.ts';
 
 /** One page with the diffs: a single one with its two sides next to each other, two of them next to each other. */
 export function diffPage(parts: readonly DiffPart[], { word = false } = {}): string {

@@ -3,8 +3,8 @@ import { nearest, UserError } from '../errors.ts';
 import type { EraRecord } from '../facts/index.ts';
 import { cutTo } from './cut.ts';
 import { findDefinitions } from './definition.ts';
-import type { DiffChoice, DiffPart } from './part.ts';
 import { portDiff, portFiles, portText } from './ports.ts';
+import type { DiffChoice, DiffPart } from './view.ts';
 
 /** The change from one port to another. Throws UserError for an era without a port, and a file that neither port has. */
 export async function portPart(before: EraRecord, after: EraRecord, choice: DiffChoice): Promise<DiffPart> {

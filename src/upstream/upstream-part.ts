@@ -2,11 +2,11 @@
 import { UserError } from '../errors.ts';
 import { githubUrl, kernelUrl, type Link, links, loreUrl } from '../facts/index.ts';
 import { type Cut, cutTo } from './cut.ts';
-import type { DiffChoice, DiffPart } from './part.ts';
 import { parsePatch } from './patch.ts';
 import { isPortFile } from './port-part.ts';
 import type { UpstreamSource } from './source.ts';
 import type { Subject } from './subject.ts';
+import type { DiffChoice, DiffPart } from './view.ts';
 
 /** The kernel's change: of one commit, or up to a release. Throws UserError for what the source does not have. */
 export async function upstreamPart(source: UpstreamSource, subject: Subject, choice: DiffChoice): Promise<DiffPart> {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { UserError } from '../../errors.ts';
 import { type EraRecord, eraRecord } from '../../facts/index.ts';
-import type { DiffChoice, DiffPart } from '../../upstream/part.ts';
 import { checkDeclared, portPart } from '../../upstream/port-part.ts';
 import type { UpstreamSource } from '../../upstream/source.ts';
 import { type Elsewhere, eraOf, eraRevision, type Subject, subjectOf } from '../../upstream/subject.ts';
 import { subjectLinks, upstreamPart } from '../../upstream/upstream-part.ts';
+import type { DiffChoice, DiffPart } from '../../upstream/view.ts';
 import type { exit } from '../exit.ts';
 
 /** What the command line asks for. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-import type { DiffPart } from '../../upstream/part.ts';
 import { colourPaint, type Paint, patchLines, plainPaint, statLines, wordLines } from '../../upstream/render.ts';
+import type { DiffPart } from '../../upstream/view.ts';
 import { type Output, plainOutput } from '../terminal.ts';
 
 /** How the lines of a diff are shown. */
