@@ -2,10 +2,10 @@
 import type { Argv } from 'yargs';
 import { UserError } from '../errors.ts';
 import type { Command } from './commands.ts';
-import { exit } from './exit.ts';
-import { packAsText, syncAsText } from './upstream/text.ts';
+import { pack, sync } from './upstream/actions.ts';
 
-const actions = ['sync', 'pack'] as const;
+/** The actions, and the options that are for one of them only. */
+const actions = { sync: ['remote'], pack: ['repo', 'output'] } as const;
 
 /** `mmu-eras upstream`: a small clone of just the commits that the facts name, and one file with all that is needed of them. */
 export const upstreamCommand: Command = {
@@ -13,7 +13,7 @@ export const upstreamCommand: Command = {
   build: (yargs: Argv) =>
     yargs
       .positional('action', {
-        choices: actions,
+        choices: Object.keys(actions),
         demandOption: true,
         describe: 'sync: fetch the commits into the cache; pack: write them from a clone (or the cache) to a capsule',
       })
@@ -36,49 +36,18 @@ export const upstreamCommand: Command = {
       .example('mmu-eras upstream pack -o kvm.capsule', 'one file for a machine without git and network'),
   async run(args) {
     const also = args.also as readonly string[];
-    if (args.action === 'sync') return await sync(args.remote as string | undefined, also);
+    const action = args.action === 'sync' ? 'sync' : 'pack';
+    const foreign = actions[action === 'sync' ? 'pack' : 'sync'].find((name) => args[name] !== undefined);
+    if (foreign !== undefined) throw foreignOption(action, foreign);
+    if (action === 'sync') return await sync(args.remote as string | undefined, also);
     return await pack(args.repo as string | undefined, args.output as string | undefined, also);
   },
 };
 
-async function sync(remote: string | undefined, also: readonly string[]) {
-  const [{ syncCache }, { cacheRepository }, { mainlineUrl }, { upstreamPlan }] = await Promise.all([
-    import('../upstream/sync.ts'),
-    import('../upstream/cache.ts'),
-    import('../upstream/fetch-line.ts'),
-    import('../upstream/plan.ts'),
-  ]);
-  const from = remote ?? mainlineUrl;
-  process.stderr.write(`${from} -> ${cacheRepository()}\n`);
-  const synced = await syncCache(cacheRepository(), from, upstreamPlan(also), {
-    tell: (line) => process.stderr.write(`${line}\n`),
-    ...(process.stderr.isTTY ? { onProgress: (text: string) => process.stderr.write(text) } : {}),
+const foreignOption = (action: keyof typeof actions, name: string): UserError =>
+  new UserError({
+    place: `mmu-eras upstream ${action}`,
+    found: `--${name}`,
+    expected: `${actions[action].map((each) => `--${each}`).join(', ')} or --also`,
+    suggestion: 'mmu-eras upstream --help',
   });
-  process.stdout.write(syncAsText(synced));
-  return synced.fetched.length + synced.present.length > 0 ? exit.ok : exit.failed;
-}
-
-async function pack(repo: string | undefined, output: string | undefined, also: readonly string[]) {
-  if (output === undefined) {
-    const place = 'mmu-eras upstream pack';
-    throw new UserError({
-      place,
-      found: 'no file to write',
-      expected: '-o FILE',
-      suggestion: `${place} -o kvm.capsule`,
-    });
-  }
-  const [{ packCapsule }, { openClone }, { cacheOrMistake }, { upstreamPlan }] = await Promise.all([
-    import('../upstream/pack.ts'),
-    import('../upstream/clone.ts'),
-    import('../upstream/cache.ts'),
-    import('../upstream/plan.ts'),
-  ]);
-  const source = repo === undefined ? await openClone(cacheOrMistake(), { synced: true }) : await openClone(repo);
-  try {
-    process.stdout.write(packAsText(await packCapsule(source, upstreamPlan(also), output)));
-    return exit.ok;
-  } finally {
-    await source.close();
-  }
-}

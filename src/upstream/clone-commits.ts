@@ -46,13 +46,14 @@ export class CloneCommits {
   async missing(revision: string, what = ''): Promise<UserError> {
     const { base, steps } = parseRevision(revision);
     const at = steps > 0 ? await this.find(base) : null;
+    const full = at ? `${at.id}~${steps}` : revision;
+    const wanted = parseRevision(full);
+    const also = wanted.isId && wanted.base.length < 40 ? `ID, with all 40 digits of ${base}` : wanted.base;
     return new UserError({
       place: this.#place,
       found: `no commit ${revision}${what === '' ? '' : `, ${what}`}${at && base !== at.id ? ` (${base} is ${at.id})` : ''}`,
       expected: 'a clone that has it',
-      suggestion: this.#synced
-        ? `mmu-eras upstream sync --also ${base}`
-        : await fetchCommitLine(this.#located, revision),
+      suggestion: this.#synced ? `mmu-eras upstream sync --also ${also}` : await fetchCommitLine(this.#located, full),
     });
   }
 

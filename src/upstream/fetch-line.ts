@@ -17,8 +17,10 @@ export async function fetchCommitLine(located: Located, revision: string): Promi
   const shallow = existsSync(join(located.commonDir, 'shallow'));
   // A commit is shown against its parent, so one more than was asked for.
   const depth = shallow ? [`--depth=${steps + 2}`] : [];
-  const what = !isId ? ['tag', base] : base.length === 40 ? [base] : [];
-  return line(located, ['fetch', ...depth, await remoteOf(located), ...what]);
+  const fetch = ['fetch', ...depth, await remoteOf(located)];
+  if (!isId) return line(located, [...fetch, 'tag', base]);
+  if (base.length === 40) return line(located, [...fetch, base]);
+  return `${line(located, fetch)} ID, with all 40 digits of ${base}: no remote knows an id by a part of it`;
 }
 
 /** The command that brings missing blobs or trees into a partial clone: it asks for exactly these. */

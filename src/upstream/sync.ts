@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only
-
 import { prepareCache, removeCache } from './cache.ts';
 import { type CloneSource, openClone } from './clone.ts';
 import { Fetcher } from './fetcher.ts';
@@ -31,8 +30,8 @@ export interface SyncListener {
 
 /**
  * Fills the bare repository `cache` with the commits of the plan, their parents and their KVM texts from a remote (an address
- * or a path). What is there is not asked for again, so a broken run goes on where it stopped. Throws UserError for a remote
- * that cannot be read, and then leaves no empty repository.
+ * or a path). What is there is not asked for again, so a broken run goes on where it stopped. An empty repository is not left
+ * behind. Throws UserError for a remote that cannot be read.
  */
 export async function syncCache(cache: string, remote: string, plan: Plan, listener: SyncListener): Promise<Synced> {
   const fetcher = new Fetcher(cache, remote, listener.onProgress);
@@ -42,11 +41,9 @@ export async function syncCache(cache: string, remote: string, plan: Plan, liste
     const commits = await syncCommits(source, fetcher, plan, listener.tell);
     const texts = await syncTexts(source, fetcher, [...commits.fetched, ...commits.present], listener.tell);
     return { ...commits, texts };
-  } catch (error) {
-    if (created && fetcher.received === 0) removeCache(cache);
-    throw error;
   } finally {
     await source.close();
+    if (created && fetcher.received === 0) removeCache(cache);
   }
 }
 

@@ -190,6 +190,10 @@ it('a shallow clone names a missing commit, then a missing parent, and stays sha
   expect(noParent).toContain(`no commit ${ids['merge-topic']}, the parent of ${ids.last}`);
   const noCommit = await mistakeFrom(source.diff(ids.wp!, []));
   expect(suggestionIn(noCommit)).toBe(`git -C '${repo}' fetch --depth=2 origin ${ids.wp}`);
+  const parentOf = await mistakeFrom(source.readFile(`${ids.last!.slice(0, 9)}^`, paths.mmu));
+  expect(suggestionIn(parentOf)).toBe(`git -C '${repo}' fetch --depth=3 origin ${ids.last}`);
+  // A part of an id is nothing to ask a remote for; without any, --depth would cut every branch.
+  expect(suggestionIn(await mistakeFrom(source.diff(ids.wp!.slice(0, 9), [])))).toContain('with all 40 digits');
   expect(fingerprint(repo)).toBe(before);
   obey(noParent);
   obey(noCommit);

@@ -236,6 +236,10 @@ describe('the page', () => {
     expect(alone.stdout).toContain('https://git.kernel.org/linus/e5ed0fb01004');
     expect(alone.stderr).toContain('the upstream diff is left out');
     expect(alone.code).toBe(0);
+    expect(await mistakeFrom(diff('9645bb56b31a', '--format', 'html'))).toContain('no clone and no capsule');
+    const without = await diff('v5.10', 'v5.17', '--repo', origin, '--format', 'html');
+    expect(without.stdout.match(/<section aria-label="Ports">/g)).toHaveLength(1);
+    expect(without.stderr).toMatch(/^upstream left out: clone .*: no commit v5.10$/m);
   });
 
   it('shows markup in a diff as text', async () => {

@@ -87,15 +87,18 @@ describe('sync', () => {
 
   it('asks a second time only for what is not there', async () => {
     const cache = newCache();
-    await sync(cache, url, planOf(ids.wp!));
-    const again = await sync(cache, url, planOf(ids.wp!, ids.topic!));
-    expect(again).toMatchObject({ fetched: [ids.topic], present: [ids.wp], absent: [] });
+    await sync(cache, url, planOf(ids['cpu-role']!));
+    // `release` came as the parent of `cpu-role`; its own parent did not.
+    const plan = planOf(ids['cpu-role']!, ids.release!, ids.topic!);
+    const again = await sync(cache, url, plan);
+    expect(again).toMatchObject({ fetched: [ids.release, ids.topic], present: [ids['cpu-role']], absent: [] });
     const before = fingerprint(cache);
-    const third = await sync(cache, url, planOf(ids.wp!, ids.topic!));
-    expect(third).toMatchObject({ fetched: [], present: [ids.wp, ids.topic], texts: 0, lines: [] });
+    const third = await sync(cache, url, plan);
+    expect(third).toMatchObject({ fetched: [], present: plan.revisions, texts: 0, lines: [] });
     expect(fingerprint(cache)).toBe(before);
     const source = (await openSource({}))!;
-    expect(await source.diff(ids.wp!, [paths.oldMmu])).toContain('+\trole.cr0_wp = vcpu->wp;');
+    expect(await source.diff(ids.release!, [])).toContain('+PATCHLEVEL = 17');
+    expect(await source.diff(ids['cpu-role']!, [paths.mmu])).toContain('+\trole.smm = vcpu->smm;');
     await source.close();
   });
 

@@ -37,6 +37,7 @@ export async function partsOf(source: UpstreamSource | null, request: DiffReques
   if (!source) {
     const note = 'no clone or capsule: the upstream diff is left out (--repo, --capsule, or mmu-eras upstream sync)';
     if (port) return { parts: [{ ...port, links: subjectLinks(subject) }], code: 'ok', note };
+    if (both) throw noSource(`diff ${what}`);
     return { parts: [withoutSource(subject)], code: 'failed', note };
   }
   const parts = [await upstreamPart(source, subject, choice), ...(port ? [port] : [])];
@@ -50,33 +51,41 @@ async function pairOf(
   other: string,
 ): Promise<DiffAnswer> {
   const [before, after] = [eraOf(what), eraOf(other)];
-  const wantsPorts = before !== null && after !== null && !request.upstream;
   const parts: DiffPart[] = [];
-  if (!wantsPorts || (request.both && source && revisionOf(before, request) && revisionOf(after, request))) {
-    if (!source) throw noSource(`diff ${what} ${other}`);
-    const from = before ? eraRevision(before, request.at) : what;
-    const to = after ? eraRevision(after, request.at) : other;
-    const subject: Subject = {
-      kind: 'range',
-      name: `${what}..${other}`,
-      era: null,
-      milestone: null,
-      sha: null,
-      from,
-      to,
-    };
-    parts.push(await upstreamPart(source, subject, request.choice));
-  }
-  if (wantsPorts) {
+  const notes: string[] = [];
+  if (!before || !after || request.upstream) parts.push(await betweenRevisions(source, request, what, other));
+  else {
     const { definition } = request.choice;
-    if (definition !== undefined && parts.length === 0) checkDeclared(before, after, definition);
+    if (request.both && source) {
+      try {
+        parts.push(await betweenRevisions(source, request, what, other));
+      } catch (error) {
+        // The ports are what was asked for; the kernel's side comes along where there is one.
+        if (!(error instanceof UserError)) throw error;
+        notes.push(`upstream left out: ${error.mistake.place}: ${error.mistake.found}`);
+      }
+    } else if (definition !== undefined) checkDeclared(before, after, definition);
     parts.push(await portPart(before, after, request.choice));
   }
   const code = parts.some(({ files }) => files.length > 0) ? 'differs' : 'ok';
-  return { parts, code, note: noteOf(parts, request.choice) };
+  const empty = noteOf(parts, request.choice);
+  return { parts, code, note: [...notes, ...(empty === '' ? [] : [empty])].join('\n') };
 }
 
-const revisionOf = (era: EraRecord, { at }: DiffRequest): string | null => at.get(era.id) ?? era.revision;
+/** The kernel's diff between two eras or commits. */
+async function betweenRevisions(
+  source: UpstreamSource | null,
+  { at, choice }: DiffRequest,
+  what: string,
+  other: string,
+): Promise<DiffPart> {
+  if (!source) throw noSource(`diff ${what} ${other}`);
+  const [before, after] = [eraOf(what), eraOf(other)];
+  const from = before ? eraRevision(before, at) : what;
+  const to = after ? eraRevision(after, at) : other;
+  const facts = { name: `${what}..${other}`, era: null, milestone: null, sha: null };
+  return await upstreamPart(source, { kind: 'range', ...facts, from, to }, choice);
+}
 
 /** The two ports between which the change of an era lies: the code just before it where that is an era. */
 function portStep({ era }: Subject): [EraRecord, EraRecord] | null {
