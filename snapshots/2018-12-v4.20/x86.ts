@@ -6,7 +6,6 @@
  * Left out: everything at these places that is not about the MMU (async page faults, interrupts, timers), the CD/NW
  * quirk of old user space (off), CS.L (a write of CR0.PG never comes from 64-bit code here).
  */
-
 import type { Cpu } from '../../src/sim/cpu.ts';
 import { probe } from '../../src/sim/log.ts';
 import { CR0, CR4, EFER, type Registers } from '../../src/sim/registers.ts';

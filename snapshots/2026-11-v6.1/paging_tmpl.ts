@@ -8,6 +8,7 @@
  * steers retries after a failed emulation), and the exit qualification that KVM makes up for an L1 that uses EPT.
  */
 import { noteMember } from '../../src/role/reads.ts';
+import { tableIndex } from '../../src/sim/address-parts.ts';
 import { PFEC } from '../../src/sim/paging-bits.ts';
 import { NO_PAGE } from '../../src/sim/shadow-pages.ts';
 import { __is_rsvd_bits_set, permission_fault } from './calc.ts';
@@ -104,12 +105,12 @@ const have_accessed_dirty = (pt: pttype, mmu: kvm_mmu, by: string): boolean =>
 /** PT_INDEX of an address. `| 0` keeps the low 32 bits of any address that a double holds exactly. */
 function pt_index(pt: pttype, addr: number, level: number): number {
   if (pt.bytes === 4) return level === 1 ? (addr >>> 12) & 0x3ff : addr >>> 22;
-  return Math.floor(addr / 2 ** (3 + 9 * level)) & 0x1ff;
+  return tableIndex(addr, level);
 }
 
 /** FNAME(gpte_to_gfn_lvl): the first frame of the page of `level` that an entry maps, or of the table it points to. */
 function gpte_to_gfn_lvl(pt: pttype, lo: number, hi: number, level: number): number {
-  if (pt.bytes === 4) return (lo >>> 12) & -(2 ** (10 * (level - 1)));
+  if (pt.bytes === 4) return (lo >>> 12) & -(1 << (10 * (level - 1)));
   return base_gfn_of(spte_to_pfn(lo, hi), level);
 }
 
@@ -330,7 +331,7 @@ function gpte_changed(pt: pttype, vcpu: kvm_vcpu, gw: guest_walker, level: numbe
   const { memory } = vcpu.kvm.vm;
   const gpa = gw.real_gpa[level - 1]!;
   if (level === PG_LEVEL_4K) {
-    const base = gpa - (gpa % (PTE_PREFETCH_NUM * pt.bytes));
+    const base = gpa - (gpa & (PTE_PREFETCH_NUM * pt.bytes - 1));
     for (let i = 0; i < PTE_PREFETCH_NUM; i++) {
       gw.prefetch_lo[i] = memory.read32(base + i * pt.bytes);
       gw.prefetch_hi[i] = pt.bytes === 8 ? memory.read32(base + i * 8 + 4) : 0;
@@ -349,7 +350,7 @@ function pte_prefetch(pt: pttype, vcpu: kvm_vcpu, gw: guest_walker, sptep: numbe
     __direct_pte_prefetch(vcpu, sptep);
     return;
   }
-  const start = sptep - (spte_index(sptep) % PTE_PREFETCH_NUM);
+  const start = sptep - (spte_index(sptep) & (PTE_PREFETCH_NUM - 1));
   for (let i = 0; i < PTE_PREFETCH_NUM; i++) {
     const at = start + i;
     if (at === sptep || is_shadow_present_pte(spte_lo(kvm, at))) continue;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { firstFrame, framesOf } from './address-parts.ts';
 import { FrameMap } from './frame-map.ts';
-import { firstFrame } from './rmap.ts';
 
 /**
  * The guest's RAM as KVM sees it: one slot of 4 KiB frames from 0 on, and per frame and level how many reasons forbid a
@@ -43,7 +43,7 @@ export class Memslots {
   /** False when a reason forbids it, or the slot does not cover the whole large page. */
   allowsLarge(gfn: number, level: number): boolean {
     const first = firstFrame(gfn, level);
-    return first + 512 ** (level - 1) <= this.frames && this.#noLarge.get(first * 8 + level) === 0;
+    return first + framesOf(level) <= this.frames && this.#noLarge.get(first * 8 + level) === 0;
   }
 
   /** Adds (1) or takes back (-1) a need to catch guest writes to the frame. */

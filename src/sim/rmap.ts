@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { firstFrame } from './address-parts.ts';
 import { FrameMap } from './frame-map.ts';
 import { ENTRIES, grown } from './shadow-pages.ts';
 
@@ -62,14 +63,4 @@ export class ReverseMap {
 /** Frames are below 2^40, levels below 8. */
 function keyOf(gfn: number, level: number): number {
   return firstFrame(gfn, level) * 8 + level;
-}
-
-/** Frames of 4 KiB in a page of each level. */
-const SPANS = [0, 1, 0x200, 0x4_0000, 0x800_0000, 0x10_0000_0000] as const;
-
-/** First 4 KiB frame of the page of `level` that holds `gfn`. */
-export function firstFrame(gfn: number, level: number): number {
-  // No power: it is a call into the C library, and this is asked for every mapping.
-  const span = SPANS[level]!;
-  return gfn - (gfn % span);
 }
