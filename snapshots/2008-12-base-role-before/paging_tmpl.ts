@@ -92,8 +92,9 @@ export function walk_addr(
     walker.table_gfn[level - 1] = table_gfn;
     walker.pte_gpa[level - 1] = pte_gpa;
     if (readable(kvm, pte_gpa)) {
-      lo = memory.read32(pte_gpa) | 0;
-      hi = type === 64 ? memory.read32(pte_gpa + 4) | 0 : 0;
+      const at = memory.wordAt(pte_gpa);
+      lo = memory.words[at]!;
+      hi = type === 64 ? memory.words[at + 1]! : 0;
     }
     counters.guest_walk_elements++;
     if ((lo & PT_PRESENT_MASK) === 0) return fault(0);

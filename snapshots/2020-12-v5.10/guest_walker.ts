@@ -109,7 +109,9 @@ export function protect_clean_gpte(type: pttype, mmu: kvm_mmu, access: number, l
 export function read_gpte(vcpu: kvm_vcpu, type: pttype, gpa: number, into: { lo: number; hi: number }): boolean {
   const { vm } = vcpu.kvm;
   if (!vm.memslots.isVisible(Math.floor(gpa / 4096))) return false;
-  into.lo = vm.memory.read32(gpa) | 0;
-  into.hi = type.pte_size === 8 ? vm.memory.read32(gpa + 4) | 0 : 0;
+  const { memory } = vm;
+  const at = memory.wordAt(gpa);
+  into.lo = memory.words[at]!;
+  into.hi = type.pte_size === 8 ? memory.words[at + 1]! : 0;
   return true;
 }
