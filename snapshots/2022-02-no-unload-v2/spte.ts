@@ -99,10 +99,8 @@ export const sptep_of = (sp: number, index: number): number => sp * 512 + index;
 export const sptep_to_sp = (sptep: number): number => sptep >>> 9;
 export const spte_index = (sptep: number): number => sptep & 511;
 
-export const spte_lo = (kvm: kvm, sptep: number): number =>
-  kvm.vm.pages.entryLow(sptep_to_sp(sptep), spte_index(sptep));
-export const spte_hi = (kvm: kvm, sptep: number): number =>
-  kvm.vm.pages.entryHigh(sptep_to_sp(sptep), spte_index(sptep));
+export const spte_lo = (kvm: kvm, sptep: number): number => kvm.vm.pages.low(sptep);
+export const spte_hi = (kvm: kvm, sptep: number): number => kvm.vm.pages.high(sptep);
 
 export const is_shadow_present_pte = (lo: number): boolean => (lo & SPTE_MMU_PRESENT_MASK) !== 0;
 export const is_large_pte = (lo: number): boolean => (lo & PT_PAGE_SIZE_MASK) !== 0;

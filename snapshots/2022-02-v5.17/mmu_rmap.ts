@@ -47,7 +47,7 @@ export function kvm_flush_remote_tlbs(kvm: kvm): void {
 
 /** v5.17 mmu.c mmu_spte_set */
 export function mmu_spte_set(kvm: kvm, sptep: number, lo: number, hi: number): void {
-  kvm.vm.pages.setEntry(sptep_to_sp(sptep), spte_index(sptep), lo, hi);
+  kvm.vm.pages.set(sptep, lo, hi);
 }
 
 /**

@@ -46,7 +46,7 @@ export function kvm_flush_remote_tlbs(kvm: kvm): void {
 
 /** v7.2.12 mmu.c mmu_spte_set */
 export function mmu_spte_set(kvm: kvm, sptep: number, lo: number, hi: number): void {
-  kvm.vm.pages.setEntry(sptep_to_sp(sptep), spte_index(sptep), lo, hi);
+  kvm.vm.pages.set(sptep, lo, hi);
 }
 
 /**

@@ -544,7 +544,10 @@ export function kvm_inject_emulated_page_fault(vcpu: kvm_vcpu, fault: x86_except
   if (fault.error_code & PFEC.P && !(fault.error_code & PFEC.RSVD)) {
     kvm_mmu_invalidate_addr(vcpu, fault_walk, fault.address, KVM_MMU_ROOT_CURRENT);
   }
-  Object.assign(vcpu.injected, fault);
+  const { injected } = vcpu;
+  injected.error_code = fault.error_code;
+  injected.address = fault.address;
+  injected.nested_page_fault = fault.nested_page_fault;
   vcpu.exception_pending = true;
   vcpu.kvm.vm.counters.injected_page_faults++;
 }
