@@ -14,8 +14,8 @@ const DENSE_RUNS = 2 ** 28 / RUN;
  */
 export class FrameTable {
   /** Values by `place`. Run 0 is for reading alone: it is the run of every frame without one. Replaced when it grows. */
-  values = new Int32Array(4 * RUN);
-  #runs = new Int32Array(64);
+  values = new Int32Array(RUN);
+  #runs = new Int32Array(16);
   readonly #others = new FrameMap();
   #next = 1;
 

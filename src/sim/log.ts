@@ -26,6 +26,8 @@ export interface Reason {
  */
 export class EventLog {
   keep = false;
+  /** Takes the names of probed functions that are called, when there is one: what `keep` would note of them, and no text. */
+  calls: string[] | null = null;
   /** Vectors that replace MMU functions by recorders set this: a probed function is noted and its body skipped. */
   recordCallsOnly = false;
   /** Probed functions whose bodies run all the same: vectors that tell what such a function consists of name it here. */
@@ -52,6 +54,7 @@ export class EventLog {
   /** Enters a probed function. */
   enter(name: string, detail: string): void {
     this.onCall?.(name, this.#chain.at(-1) ?? '');
+    if (this.calls !== null) this.calls.push(name);
     if (this.keep) this.#entries.push({ kind: 'call', name, detail, depth: this.#chain.length });
     this.#chain.push(name);
   }

@@ -237,9 +237,7 @@ export class ShadowPages {
 
   /** As `setEntry`, likewise. */
   set(entry: number, low: number, high: number): void {
-    const at = this.base[entry >>> 9]! + ((entry & 511) << 1);
-    this.memory.words[at] = low;
-    this.memory.words[at + 1] = high;
+    this.setEntry(entry >>> 9, entry & 511, low, high);
   }
 
   // --- parents ----------------------------------------------------------------------------------------------------
