@@ -44,7 +44,8 @@ export class FrameTable {
 
   #newRun(run: number): number {
     const base = this.#next++;
-    if ((base + 1) * RUN > this.values.length) this.values = grown(this.values, this.values.length * 2);
+    // By half: growing to twice the size would leave more unused than a table of this kind may cost.
+    if ((base + 1) * RUN > this.values.length) this.values = grown(this.values, (base + 1 + (base >> 1)) * RUN);
     if (run >= DENSE_RUNS) this.#others.set(run, base);
     else {
       if (run >= this.#runs.length) this.#runs = grown(this.#runs, 2 ** Math.ceil(Math.log2(run + 1)));
