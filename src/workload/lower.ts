@@ -26,7 +26,7 @@ export function lower(workload: Workload): Lowered {
   return assemble(workload.name, context);
 }
 
-/** By workload: one is replayed under many eras, and lowering it costs as much as a short replay. */
+/** By workload: one is replayed under many eras, and every replay asks twice. */
 const lowered = new WeakMap<Workload, Lowered>();
 
 /** The same with a UserError that names workload and line. The result is kept as long as the workload is, for all who ask. */
