@@ -6,7 +6,6 @@
  * frame here), memory caches and locks (nothing fails or sleeps here), kvm_mmu_change_mmu_pages and the shrinker (the quota
  * is fixed when the VM is made), kvm_mmu_slot_remove_write_access (slots are deleted, never changed).
  */
-
 import { set } from '../../src/role/layout.ts';
 import { get_page_role, type page_request } from './calc.ts';
 import { mmu_prefetch_page } from './mmu_fault.ts';

@@ -4,7 +4,6 @@
  * again. Counts of unsync children drift from their bitmaps in this era, as a walk clears bits without counting; so the
  * machine's walk over unsync pages, which keeps both in step, is not used.
  */
-
 import { mmu_sync_page } from './mmu_fault.ts';
 import { kvm_mmu_zap_page, mmu_convert_notrap } from './mmu_pages.ts';
 import { rmap_write_protect } from './mmu_rmap.ts';

@@ -5,7 +5,6 @@
  *
  * Left out: permission and I/O bitmaps, intercepts of L1, interrupts, everything of a VMCB that is no paging register.
  */
-
 import { probe } from '../../src/sim/log.ts';
 import { CR0, EFER } from '../../src/sim/registers.ts';
 import { is_long_mode, is_pae, is_paging } from './calc.ts';

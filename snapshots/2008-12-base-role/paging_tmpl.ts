@@ -6,6 +6,7 @@
  * Left out: restarts after a lost race for an accessed or dirty bit (nobody else writes guest memory meanwhile), and
  * retries against the host's memory management.
  */
+import { tableIndex } from '../../src/sim/address-parts.ts';
 import { PFEC } from '../../src/sim/paging-bits.ts';
 import { is_long_mode, is_nx, is_pse, is_write_protection } from './calc.ts';
 import { kvm_mmu_pte_write } from './mmu_write.ts';
@@ -33,9 +34,7 @@ export const pte_bytes = (type: PTTYPE): number => type / 8;
 
 /** PT32_INDEX, PT64_INDEX */
 const PT_INDEX = (type: PTTYPE, addr: number, level: number): number =>
-  type === 64
-    ? Math.floor(addr / 2 ** (12 + 9 * (level - 1))) % 512
-    : Math.floor(addr / 2 ** (12 + 10 * (level - 1))) % 1024;
+  type === 64 ? tableIndex(addr, level) : (addr >>> (12 + 10 * (level - 1))) & 1023;
 
 /** v2.6.29 paging_tmpl.h gpte_to_gfn:89. The high half of a 4-byte entry is 0. */
 export const gpte_to_gfn = (lo: number, hi: number): number => (lo >>> 12) + (hi & 0xfffff) * 2 ** 20;
@@ -93,8 +92,9 @@ export function walk_addr(
     walker.table_gfn[level - 1] = table_gfn;
     walker.pte_gpa[level - 1] = pte_gpa;
     if (readable(kvm, pte_gpa)) {
-      lo = memory.read32(pte_gpa) | 0;
-      hi = type === 64 ? memory.read32(pte_gpa + 4) | 0 : 0;
+      const at = memory.wordAt(pte_gpa);
+      lo = memory.words[at]!;
+      hi = type === 64 ? memory.words[at + 1]! : 0;
     }
     counters.guest_walk_elements++;
     if ((lo & PT_PRESENT_MASK) === 0) return fault(0);

@@ -142,8 +142,9 @@ class shadow_walker implements kvm_shadow_walk {
     const gpa = this.#gw.pte_gpa[i]!;
     if (!readable(kvm, gpa)) return false;
     const { memory } = kvm.vm;
-    if ((memory.read32(gpa) | 0) !== this.#gw.ptes_lo[i]) return false;
-    return this.#type === 32 || (memory.read32(gpa + 4) | 0) === this.#gw.ptes_hi[i];
+    const at = memory.wordAt(gpa);
+    if (memory.words[at] !== this.#gw.ptes_lo[i]) return false;
+    return this.#type === 32 || memory.words[at + 1] === this.#gw.ptes_hi[i];
   }
 }
 
@@ -247,8 +248,9 @@ export function sync_page(type: PTTYPE, vcpu: kvm_vcpu, sp: number): boolean {
     if (!is_present_spte(kvm, sptep)) continue;
     const gfn = spte_to_pfn(kvm, sptep);
     const pte_gpa = first + i * pte_bytes(type);
-    const lo = memory.read32(pte_gpa) | 0;
-    const hi = type === 64 ? memory.read32(pte_gpa + 4) | 0 : 0;
+    const at = memory.wordAt(pte_gpa);
+    const lo = memory.words[at]!;
+    const hi = type === 64 ? memory.words[at + 1]! : 0;
     if (gpte_to_gfn(lo, hi) !== gfn || (lo & PT_PRESENT_MASK) === 0 || (lo & PT_ACCESSED_MASK) === 0) {
       rmap_remove(kvm, sptep);
       if ((lo & PT_PRESENT_MASK) !== 0) set_trap_nonpresent(kvm, sptep);

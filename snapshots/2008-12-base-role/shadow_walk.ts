@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** a770f6f28b1a arch/x86/kvm/mmu.c: the walk down the tables that KVM builds. v2.6.30 has an iterator in its place. */
+
 import { noteMember } from '../../src/role/reads.ts';
+import { tableIndex } from '../../src/sim/address-parts.ts';
 import { shadow_root_level } from './role.ts';
 import { child_of, spte_to_pfn, sptep_of } from './spte.ts';
 import { PT_PAGE_TABLE_LEVEL, PT32E_ROOT_LEVEL } from './spte_format.ts';
@@ -27,7 +29,7 @@ export function walk_shadow(walker: kvm_shadow_walk, vcpu: kvm_vcpu, addr: numbe
   // An empty PAE slot. In the C the root itself is always there, as the guest was just running on it.
   if (sp === 0) return 1;
   for (; level >= PT_PAGE_TABLE_LEVEL; level--) {
-    const sptep = sptep_of(sp, Math.floor(addr / 2 ** (12 + 9 * (level - 1))) % 512);
+    const sptep = sptep_of(sp, tableIndex(addr, level));
     const r = walker.entry(vcpu, addr, sptep, level);
     if (r !== 0) return r;
     sp = child_of(kvm, sptep);

@@ -26,12 +26,11 @@ export const sp_of = (sptep: number): number => sptep >>> 9;
 export const index_of = (sptep: number): number => sptep & 511;
 export const sptep_of = (sp: number, index: number): number => sp * 512 + index;
 
-export const spte_lo = ({ vm }: kvm, sptep: number): number => vm.pages.entryLow(sptep >>> 9, sptep & 511);
-export const spte_hi = ({ vm }: kvm, sptep: number): number => vm.pages.entryHigh(sptep >>> 9, sptep & 511);
+export const spte_lo = ({ vm }: kvm, sptep: number): number => vm.pages.low(sptep);
+export const spte_hi = ({ vm }: kvm, sptep: number): number => vm.pages.high(sptep);
 
 /** a770f6f28b1a mmu.c set_shadow_pte:251 */
-export const set_shadow_pte = ({ vm }: kvm, sptep: number, lo: number, hi: number): void =>
-  vm.pages.setEntry(sptep >>> 9, sptep & 511, lo, hi);
+export const set_shadow_pte = ({ vm }: kvm, sptep: number, lo: number, hi: number): void => vm.pages.set(sptep, lo, hi);
 
 export const set_trap_nonpresent = (kvm: kvm, sptep: number): void =>
   set_shadow_pte(kvm, sptep, kvm.spte.trap_nonpresent.lo, kvm.spte.trap_nonpresent.hi);

@@ -9,6 +9,7 @@
  */
 import type { WriteResult } from '../../src/era.ts';
 import { noteMember } from '../../src/role/reads.ts';
+import { bitNames } from '../../src/sim/bit-names.ts';
 import { probe } from '../../src/sim/log.ts';
 import { CR0, CR4, EFER } from '../../src/sim/registers.ts';
 import { is_long_mode, is_pae, is_paging } from './calc.ts';
@@ -69,10 +70,8 @@ const done: WriteResult = 'done';
 const gp: WriteResult = 'gp';
 
 /** `CR0.WP CR0.PG`: what a write changes. Every accepted write acts in this era, also one that changes nothing. */
-function changed_bits(register: string, bits: Readonly<Record<string, number>>, before: number, after: number): string {
-  const changed = Object.entries(bits).filter(([, bit]) => ((before ^ after) & bit) !== 0);
-  return changed.length === 0 ? `${register} unchanged` : changed.map(([name]) => `${register}.${name}`).join(' ');
-}
+const cr0_names = bitNames('CR0', cr0_bits);
+const cr4_names = bitNames('CR4', cr4_bits);
 
 /** v2.6.29 x86.c kvm_inject_page_fault:172 */
 export function kvm_inject_page_fault(vcpu: kvm_vcpu, addr: number, error_code: number): void {
@@ -193,7 +192,7 @@ export const kvm_set_cr0 = probe(
         if (!is_pae(vcpu)) return kvm_inject_gp(vcpu);
       } else if (is_pae(vcpu) && !load_pdptrs(vcpu, registers.cr3)) return kvm_inject_gp(vcpu);
     }
-    vcpu.log.because('kvm_set_cr0', changed_bits('CR0', cr0_bits, vcpu.cr0, cr0));
+    vcpu.log.because('kvm_set_cr0', cr0_names(vcpu.cr0 ^ cr0) || 'CR0 unchanged');
     set_cr0(vcpu, cr0);
     vcpu.cr0 = cr0 >>> 0;
     registers.cr0 = cr0 >>> 0;
@@ -216,7 +215,7 @@ export const kvm_set_cr4 = probe(
       return kvm_inject_gp(vcpu);
     }
     if ((cr4 & CR4.VMXE) !== 0) return kvm_inject_gp(vcpu);
-    vcpu.log.because('kvm_set_cr4', changed_bits('CR4', cr4_bits, registers.cr4, cr4));
+    vcpu.log.because('kvm_set_cr4', cr4_names(registers.cr4 ^ cr4) || 'CR4 unchanged');
     registers.cr4 = cr4 >>> 0;
     kvm_mmu_sync_global(vcpu);
     kvm_mmu_reset_context(vcpu);

@@ -256,7 +256,7 @@ function fast_page_fault(vcpu: kvm_vcpu, addr: number, level: number, error_code
     if (sp_level > PT_PAGE_TABLE_LEVEL) return false;
   }
   if ((spte.lo === lo && spte.hi === hi) || !is_access_allowed(vcpu, error_code, spte.lo, spte.hi)) return false;
-  kvm.vm.pages.setEntry(sptep_to_sp(sptep), spte_index(sptep), spte.lo, spte.hi);
+  kvm.vm.pages.set(sptep, spte.lo, spte.hi);
   return true;
 }
 

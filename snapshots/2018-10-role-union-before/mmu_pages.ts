@@ -5,7 +5,6 @@
  * Left out: the hash function (the store looks up by gfn itself), memory caches, collision statistics, the shrinker
  * that host memory pressure calls, the change of the page quota at run time.
  */
-
 import { set } from '../../src/role/layout.ts';
 import { NO_PAGE } from '../../src/sim/shadow-pages.ts';
 import { account_shadowed, drop_spte, rmap_write_protect, unaccount_shadowed } from './mmu_rmap.ts';

@@ -4,7 +4,6 @@
  *
  * Left out: the MMIO caches that CR3 switches and syncs clear, locks, allocation failures.
  */
-
 import { probe } from '../../src/sim/log.ts';
 import { kvm_init_mmu, kvm_mmu_calc_root_page_role } from './calc.ts';
 import { kvm_mmu_load_cr3, tlb_flush } from './kvm_x86_ops.ts';

@@ -104,7 +104,7 @@ function gpte_changed(vcpu: kvm_vcpu, type: pttype, gw: guest_walker, level: num
   const { gpte } = vcpu;
   const pte_gpa = gw.pte_gpa[level - 1]!;
   if (level === PT_PAGE_TABLE_LEVEL) {
-    const base_gpa = pte_gpa - (pte_gpa % (PTE_PREFETCH_NUM * type.pte_size));
+    const base_gpa = pte_gpa - (pte_gpa & (PTE_PREFETCH_NUM * type.pte_size - 1));
     for (let i = 0; i < PTE_PREFETCH_NUM; i++) {
       if (!read_gpte(vcpu, type, base_gpa + i * type.pte_size, gpte)) return true;
       gw.prefetch_lo[i] = gpte.lo;

@@ -3,6 +3,7 @@
  * v4.20 arch/x86/kvm/paging_tmpl.h (the text is the same at 36d9594dfbf2): the three kinds of guest table that the
  * template is compiled for, as a table of what differs, and the small functions that depend on nothing else.
  */
+import { firstFrame, tableIndex } from '../../src/sim/address-parts.ts';
 import { ept_ad } from './role.ts';
 import { ACC_EXEC_MASK, ACC_USER_MASK, ACC_WRITE_MASK, PT_WRITABLE_MASK, PTE_PREFETCH_NUM } from './spte.ts';
 import type { kvm_mmu, kvm_vcpu } from './types.ts';
@@ -70,17 +71,17 @@ export const is_present_gpte = (type: pttype, lo: number): boolean => (lo & type
 
 /** PT_INDEX */
 export const PT_INDEX = (type: pttype, addr: number, level: number): number =>
-  Math.floor(addr / 2 ** (12 + type.level_bits * (level - 1))) % 2 ** type.level_bits;
+  type.level_bits === 9 ? tableIndex(addr, level) : (addr >>> (12 + 10 * (level - 1))) & 1023;
 
 /** gpte_to_gfn_lvl: frame an entry of a level points to, without the bits below a large page. */
 export function gpte_to_gfn_lvl(type: pttype, lo: number, hi: number, level: number): number {
-  const gfn = (lo >>> 12) + (type.pte_size === 8 ? (hi & 0xfffff) * 2 ** 20 : 0);
-  return gfn - (gfn % 2 ** (type.level_bits * (level - 1)));
+  if (type.pte_size === 4) return (lo >>> 12) & -(1 << (10 * (level - 1)));
+  return firstFrame((lo >>> 12) + (hi & 0xfffff) * 2 ** 20, level);
 }
 
 /** Frames between the start of a page of the level and the address (PT_LVL_OFFSET_MASK). */
 export const offset_in_level = (type: pttype, addr: number, level: number): number =>
-  Math.floor(addr / 4096) % 2 ** (type.level_bits * (level - 1));
+  (addr >>> 12) & ((1 << (type.level_bits * (level - 1))) - 1);
 
 /** mmu.c pse36_gfn_delta: bits 16:13 of a 4 MiB entry are bits 35:32 of the address. */
 export const pse36_gfn_delta = (gpte: number): number => (gpte & (0xf << 13)) << 7;
@@ -108,7 +109,9 @@ export function protect_clean_gpte(type: pttype, mmu: kvm_mmu, access: number, l
 export function read_gpte(vcpu: kvm_vcpu, type: pttype, gpa: number, into: { lo: number; hi: number }): boolean {
   const { vm } = vcpu.kvm;
   if (!vm.memslots.isVisible(Math.floor(gpa / 4096))) return false;
-  into.lo = vm.memory.read32(gpa) | 0;
-  into.hi = type.pte_size === 8 ? vm.memory.read32(gpa + 4) | 0 : 0;
+  const { memory } = vm;
+  const at = memory.wordAt(gpa);
+  into.lo = memory.words[at]!;
+  into.hi = type.pte_size === 8 ? memory.words[at + 1]! : 0;
   return true;
 }

@@ -6,8 +6,8 @@
  * before it uses an address), the address bits turned over against L1TF (only MMIO SPTEs have them), lockless updates
  * of 32-bit hosts, the dirty and accessed marks of host pages.
  */
+import { firstFrame, framesOf, tableIndex } from '../../src/sim/address-parts.ts';
 import type { Host } from '../../src/sim/host.ts';
-import { ENTRIES } from '../../src/sim/shadow-pages.ts';
 import { page_role } from './role.ts';
 import type { kvm } from './types.ts';
 
@@ -91,17 +91,14 @@ export function spte_masks_of({ tdp, adBits }: Host): spte_masks {
 }
 
 /** A pointer to an SPTE: page id and index in one number, as rmaps and parent links keep it. */
-export const sptep_of = (sp: number, index: number): number => sp * ENTRIES + index;
+export const sptep_of = (sp: number, index: number): number => sp * 512 + index;
 /** `page_header(__pa(sptep))` */
-export const sptep_to_sp = (sptep: number): number => Math.floor(sptep / ENTRIES);
-export const spte_index = (sptep: number): number => sptep % ENTRIES;
+export const sptep_to_sp = (sptep: number): number => sptep >>> 9;
+export const spte_index = (sptep: number): number => sptep & 511;
 
-export const spte_lo = (kvm: kvm, sptep: number): number =>
-  kvm.vm.pages.entryLow(sptep_to_sp(sptep), spte_index(sptep));
-export const spte_hi = (kvm: kvm, sptep: number): number =>
-  kvm.vm.pages.entryHigh(sptep_to_sp(sptep), spte_index(sptep));
-const __set_spte = (kvm: kvm, sptep: number, lo: number, hi: number): void =>
-  kvm.vm.pages.setEntry(sptep_to_sp(sptep), spte_index(sptep), lo, hi);
+export const spte_lo = (kvm: kvm, sptep: number): number => kvm.vm.pages.low(sptep);
+export const spte_hi = (kvm: kvm, sptep: number): number => kvm.vm.pages.high(sptep);
+const __set_spte = (kvm: kvm, sptep: number, lo: number, hi: number): void => kvm.vm.pages.set(sptep, lo, hi);
 
 export const is_shadow_present_pte = (lo: number, hi: number): boolean => (lo | hi) !== 0;
 export const is_large_pte = (lo: number): boolean => (lo & PT_PAGE_SIZE_MASK) !== 0;
@@ -117,12 +114,11 @@ export const pfn_lo = (pfn: number): number => pfn << 12;
 export const pfn_hi = (pfn: number): number => Math.floor(pfn / 2 ** 20) & 0xfffff;
 
 /** Frames that one entry of a level maps. */
-export const KVM_PAGES_PER_HPAGE = (level: number): number => 2 ** (9 * (level - 1));
+export const KVM_PAGES_PER_HPAGE = framesOf;
 /** A frame without the bits below a page of the level. */
-export const gfn_round = (gfn: number, level: number): number => gfn - (gfn % KVM_PAGES_PER_HPAGE(level));
+export const gfn_round = firstFrame;
 /** Index of an address into a shadow table of a level. */
-export const SHADOW_PT_INDEX = (addr: number, level: number): number =>
-  Math.floor(addr / 2 ** (12 + 9 * (level - 1))) % ENTRIES;
+export const SHADOW_PT_INDEX = tableIndex;
 
 export const sp_ad_disabled = (kvm: kvm, sp: number, by: string): boolean =>
   page_role.ad_disabled(kvm.page(sp), by) !== 0;

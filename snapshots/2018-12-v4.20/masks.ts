@@ -4,6 +4,7 @@
  *
  * Left out: 4 MiB pages of CPUs without PSE-36 (is_cpuid_PSE36 is always 1).
  */
+import { bitRange, noBits as none, orBits } from '../../src/sim/bit-ranges.ts';
 import { CR0, CR4, EFER } from '../../src/sim/registers.ts';
 import { mmu_nx, mmu_role, root_level, shadow_root_level } from './role.ts';
 import {
@@ -16,35 +17,13 @@ import {
 } from './spte.ts';
 import type { kvm_mmu, kvm_vcpu, rsvd_bits_validate } from './types.ts';
 
-/** A 64-bit mask as u32 halves. */
-interface u64 {
-  readonly lo: number;
-  readonly hi: number;
-}
-
-const none: u64 = { lo: 0, hi: 0 };
-const low_bits = (n: number): number => (n >= 32 ? 0xffffffff : 2 ** n - 1);
-
 /** v4.20 mmu.h:46 rsvd_bits: bits s to e; empty when e < s. */
-function rsvd_bits(s: number, e: number): u64 {
-  if (e < s) return none;
-  const half = (base: number): number => {
-    const from = Math.max(s - base, 0);
-    const to = Math.min(e - base, 31);
-    return to < from ? 0 : low_bits(to + 1) - low_bits(from);
-  };
-  return { lo: half(0), hi: half(32) };
-}
+const rsvd_bits = bitRange;
 
 /** Stores the union of some masks as `rsvd_bits_mask[bit7][level - 1]`. */
-function set_mask(check: rsvd_bits_validate, bit7: 0 | 1, level: number, ...parts: u64[]): void {
+function set_mask(check: rsvd_bits_validate, bit7: 0 | 1, level: number, a = none, b = none, c = none, d = none): void {
   const at = (bit7 * 5 + level - 1) * 2;
-  let lo = 0;
-  let hi = 0;
-  for (const part of parts) {
-    lo |= part.lo;
-    hi |= part.hi;
-  }
+  const { lo, hi } = orBits(a, b, c, d);
   check.rsvd_bits_mask[at] = lo;
   check.rsvd_bits_mask[at + 1] = hi;
 }

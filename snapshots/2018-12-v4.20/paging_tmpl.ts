@@ -143,7 +143,7 @@ function walk_addr_generic(
   counters.guest_walks++;
   note_member(mmu, 'walk_addr_generic', 'guest_rsvd_check');
   walker.level = root_level(mmu, 'walk_addr_generic');
-  let table = Math.floor(get_cr3(vcpu, mmu) / 4096) % 2 ** (type.pte_size === 8 ? 40 : 20);
+  let table = Math.floor(get_cr3(vcpu, mmu) / 4096) % (type.pte_size === 8 ? 2 ** 40 : 2 ** 20);
   if (type.name === '64' && walker.level === PT32E_ROOT_LEVEL) {
     const pdpte = get_pdptr(vcpu, mmu, Math.floor(addr / 2 ** 30) % 4);
     counters.guest_walk_elements++;
@@ -169,7 +169,7 @@ function walk_addr_generic(
     walker.pte_gpa[i] = table * 4096 + offset;
     const real_gpa = translate_gpa(vcpu, mmu, table * 4096, nested_access);
     if (real_gpa === UNMAPPED_GVA) return false;
-    walker.ptep_user[i] = real_gpa - (real_gpa % 4096) + offset;
+    walker.ptep_user[i] = real_gpa - (real_gpa & 4095) + offset;
     if (!read_gpte(vcpu, type, walker.ptep_user[i]!, gpte)) {
       return walk_fault(vcpu, type, mmu, { addr, access, errcode: 0, rights: acc_lo });
     }

@@ -290,7 +290,7 @@ function fast_page_fault(vcpu: kvm_vcpu, addr: number, error_code: number): numb
   }
   const same = spte.lo === lo && spte.hi === hi;
   if (same || !is_access_allowed(vcpu, error_code, spte.lo, spte.hi)) return RET_PF_INVALID;
-  kvm.vm.pages.setEntry(sptep_to_sp(sptep), spte_index(sptep), spte.lo, spte.hi);
+  kvm.vm.pages.set(sptep, spte.lo, spte.hi);
   return RET_PF_FIXED;
 }
 

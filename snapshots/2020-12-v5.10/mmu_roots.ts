@@ -4,7 +4,6 @@
  *
  * Left out: the MMIO caches that switches of tables and syncs clear (noted only), locks, allocation failures.
  */
-
 import { get } from '../../src/role/layout.ts';
 import { probe } from '../../src/sim/log.ts';
 import { kvm_init_mmu, kvm_mmu_calc_root_page_role } from './calc.ts';

@@ -6,7 +6,7 @@
  * Left out: everything at these places that is not about the MMU (async page faults, interrupts, timers), the CD/NW
  * quirk of old user space (off), CS.L (a write of CR0.PG never comes from 64-bit code here).
  */
-
+import { bitNames } from '../../src/sim/bit-names.ts';
 import type { Cpu } from '../../src/sim/cpu.ts';
 import { probe } from '../../src/sim/log.ts';
 import { CR0, CR4, EFER, type Registers } from '../../src/sim/registers.ts';
@@ -36,10 +36,16 @@ function kvm_check_request(request: number, vcpu: kvm_vcpu): boolean {
 }
 
 /** Names of the changed bits among those that matter, as a reason: `CR4.PAE CR4.SMEP`. */
-function names(register: string, changed: number, bits: Readonly<Record<string, number>>): string {
-  const found = Object.entries(bits).filter(([, bit]) => (changed & bit) !== 0);
-  return found.map(([name]) => `${register}.${name}`).join(' ');
-}
+const cr0_names = bitNames('CR0', { PG: CR0.PG, WP: CR0.WP, PE: CR0.PE });
+const cr0_update_names = bitNames('CR0', { PG: CR0.PG, WP: CR0.WP });
+const cr4_names = bitNames('CR4', {
+  PGE: CR4.PGE,
+  PSE: CR4.PSE,
+  PAE: CR4.PAE,
+  SMEP: CR4.SMEP,
+  SMAP: CR4.SMAP,
+  PKE: CR4.PKE,
+});
 
 /** PE MP EM TS ET NE WP AM NW CD PG; the others of CR0 are dropped from a written value. */
 const CR0_VALID_BITS = 0xe005003f | 0;
@@ -71,7 +77,6 @@ export function kvm_set_cr0(vcpu: kvm_vcpu, value: number, noncoherent_dma: bool
   const { registers } = vcpu;
   vcpu.log.called('kvm_set_cr0');
   const old_cr0 = registers.cr0;
-  const update_bits = { PG: CR0.PG, WP: CR0.WP };
   const cr0 = ((value | X86_CR0_ET) & CR0_VALID_BITS) >>> 0;
   if ((cr0 & CR0.NW) !== 0 && (cr0 & CR0.CD) === 0) return true;
   if ((cr0 & CR0.PG) !== 0 && (cr0 & CR0.PE) === 0) return true;
@@ -89,9 +94,9 @@ export function kvm_set_cr0(vcpu: kvm_vcpu, value: number, noncoherent_dma: bool
     return true;
   }
   if ((cr0 & CR0.PG) === 0 && (registers.cr4 & CR4.PCIDE) !== 0) return true;
-  vcpu.log.because('kvm_set_cr0', names('CR0', cr0 ^ old_cr0, { ...update_bits, PE: CR0.PE }));
+  vcpu.log.because('kvm_set_cr0', cr0_names(cr0 ^ old_cr0));
   set_cr0(vcpu, cr0);
-  const reason = names('CR0', cr0 ^ old_cr0, update_bits);
+  const reason = cr0_update_names(cr0 ^ old_cr0);
   if (reason !== '') {
     vcpu.log.because('kvm_set_cr0', reason);
     kvm_mmu_reset_context(vcpu);
@@ -108,7 +113,7 @@ export const kvm_update_cpuid_runtime = probe('kvm_update_cpuid_runtime', (_vcpu
   skipped: undefined,
 });
 
-/** VME to PCE (8:0), OSFXSR, OSXMMEXCPT, UMIP, LA57, VMXE, FSGSBASE, PCIDE, OSXSAVE, SMEP, SMAP, PKE. */
+/** VME to PCE (8:0), OSFXSR, OSXMMEXCPT, UMIP, LA57, VMXE, FSGSBASE, PCIDE, OSXSAVE, SMEP, PKE. */
 const CR4_VALID_BITS = 0x00773fff;
 const X86_CR4_OSXSAVE = 1 << 18;
 
@@ -127,9 +132,9 @@ export function kvm_set_cr4(vcpu: kvm_vcpu, cr4: number): boolean {
   const { registers } = vcpu;
   vcpu.log.called('kvm_set_cr4');
   const old_cr4 = registers.cr4;
-  const { PGE, PSE, PAE, SMEP, SMAP, PKE, PCIDE } = CR4;
+  const { PGE, PSE, PAE, SMEP, PKE, PCIDE } = CR4;
   const pdptr_bits = PGE | PSE | PAE | SMEP;
-  let reason = names('CR4', cr4 ^ old_cr4, { PGE, PSE, PAE, SMEP, SMAP, PKE });
+  let reason = cr4_names(cr4 ^ old_cr4);
   if (!kvm_valid_cr4(vcpu, cr4)) return true;
   if (is_long_mode(vcpu)) {
     if ((cr4 & PAE) === 0 || ((cr4 ^ old_cr4) & CR4.LA57) !== 0) return true;

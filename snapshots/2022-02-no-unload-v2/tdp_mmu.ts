@@ -6,6 +6,7 @@
  * Left out: everything that exists because many vCPUs work on a tree at once (frozen entries, RCU), MMIO, NX huge pages, dirty logging, ageing.
  */
 import { set } from '../../src/role/layout.ts';
+import { tableIndexOfFrame } from '../../src/sim/address-parts.ts';
 import {
   kvm_mmu_hugepage_adjust,
   type kvm_page_fault,
@@ -21,7 +22,6 @@ import {
   is_large_pte,
   is_last_spte,
   is_shadow_present_pte,
-  KVM_PAGES_PER_HPAGE,
   make_nonleaf_spte,
   make_spte,
   PG_LEVEL_4K,
@@ -145,7 +145,7 @@ export function tdp_mmu_walk(vcpu: kvm_vcpu, gfn: number): number {
   }
 }
 
-const index_of = (gfn: number, level: number): number => Math.floor(gfn / KVM_PAGES_PER_HPAGE(level)) % 512;
+const index_of = tableIndexOfFrame;
 
 /** v5.17 tdp_mmu.c kvm_tdp_mmu_map */
 export function kvm_tdp_mmu_map(vcpu: kvm_vcpu, fault: kvm_page_fault): number {

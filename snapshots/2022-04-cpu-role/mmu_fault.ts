@@ -8,6 +8,7 @@
  */
 import type { FaultExit, FaultOutcome } from '../../src/era.ts';
 import { get } from '../../src/role/layout.ts';
+import { tableIndex } from '../../src/sim/address-parts.ts';
 import { probe } from '../../src/sim/log.ts';
 import { EPT_VIOLATION, PFEC } from '../../src/sim/paging-bits.ts';
 import {
@@ -151,7 +152,7 @@ class shadow_walk_state implements kvm_shadow_walk_iterator {
 
   okay(): boolean {
     if (this.level < PG_LEVEL_4K) return false;
-    this.index = Math.floor(this.#addr / 2 ** (3 + 9 * this.level)) & 0x1ff;
+    this.index = tableIndex(this.#addr, this.level);
     this.sptep = sptep_of(this.sp, this.index);
     return true;
   }
@@ -214,7 +215,7 @@ export function __direct_pte_prefetch(vcpu: kvm_vcpu, sptep: number): void {
   const { kvm } = vcpu;
   const sp = sptep_to_sp(sptep);
   const { memslots } = kvm_vcpu_memslots(vcpu);
-  const start = sptep - (spte_index(sptep) % PTE_PREFETCH_NUM);
+  const start = sptep - (spte_index(sptep) & (PTE_PREFETCH_NUM - 1));
   for (let at = start; at < start + PTE_PREFETCH_NUM; at++) {
     if (at === sptep || is_shadow_present_pte(spte_lo(kvm, at))) continue;
     const gfn = kvm.vm.pages.gfn[sp]! + spte_index(at);
@@ -487,7 +488,7 @@ export function kvm_mmu_page_fault(vcpu: kvm_vcpu, exit: FaultExit): FaultOutcom
   const { host } = kvm.vm;
   if (mmu.root.hpa === INVALID_PAGE) return 'retry';
   const error_code = host.tdp === 'ept' ? ept_violation_error_code(exit.code) : exit.code;
-  const low = error_code % 2 ** 32;
+  const low = error_code >>> 0;
   vcpu.exception_pending = false;
   // An event is lost for the guest if its delivery writes a guest table: whatever is shadowed there goes first.
   if (host.tdp === 'none' && exit.duringDelivery) kvm_mmu_unprotect_page_virt(vcpu, exit.address);
@@ -515,7 +516,10 @@ export function kvm_inject_emulated_page_fault(vcpu: kvm_vcpu, fault: x86_except
   if (fault.error_code & PFEC.P && !(fault.error_code & PFEC.RSVD)) {
     kvm_mmu_invalidate_gva(vcpu, fault_mmu, fault.address, fault_mmu.root.hpa);
   }
-  Object.assign(vcpu.injected, fault);
+  const { injected } = vcpu;
+  injected.error_code = fault.error_code;
+  injected.address = fault.address;
+  injected.nested_page_fault = fault.nested_page_fault;
   vcpu.exception_pending = true;
   vcpu.kvm.vm.counters.injected_page_faults++;
 }

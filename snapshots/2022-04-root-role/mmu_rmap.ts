@@ -6,6 +6,7 @@
  * Left out: ageing and unmapping for the host's memory management and dirty logging (the host here never takes a page
  * away), host page statistics, and the limit of 1000 mappings of one frame after which KVM drops them all.
  */
+import { tableIndexOfFrame } from '../../src/sim/address-parts.ts';
 import type { AddressSpace } from '../../src/sim/vm.ts';
 import { page_role } from './role.ts';
 import {
@@ -14,7 +15,6 @@ import {
   is_large_pte,
   is_shadow_present_pte,
   is_writable_pte,
-  KVM_PAGES_PER_HPAGE,
   PG_LEVEL_4K,
   PT_WRITABLE_MASK,
   spte_can_locklessly_be_made_writable,
@@ -47,7 +47,7 @@ export function kvm_flush_remote_tlbs(kvm: kvm): void {
 
 /** 7a458f0e1ba1 mmu.c mmu_spte_set */
 export function mmu_spte_set(kvm: kvm, sptep: number, lo: number, hi: number): void {
-  kvm.vm.pages.setEntry(sptep_to_sp(sptep), spte_index(sptep), lo, hi);
+  kvm.vm.pages.set(sptep, lo, hi);
 }
 
 /**
@@ -131,7 +131,7 @@ function write_protect_tdp(kvm: kvm, root: number, gfn: number): boolean {
   const { pages } = kvm.vm;
   let sp = root;
   for (let level = page_role.level(kvm, root, 'tdp_iter_start'); ; level--) {
-    const index = Math.floor(gfn / KVM_PAGES_PER_HPAGE(level)) % 512;
+    const index = tableIndexOfFrame(gfn, level);
     const lo = pages.entryLow(sp, index);
     if (!is_shadow_present_pte(lo)) return false;
     if (level === PG_LEVEL_4K || is_large_pte(lo)) {

@@ -8,6 +8,7 @@
  * steers retries after a failed emulation), and the exit qualification that KVM makes up for an L1 that uses EPT.
  */
 import { noteMember } from '../../src/role/reads.ts';
+import { tableIndex } from '../../src/sim/address-parts.ts';
 import { PFEC } from '../../src/sim/paging-bits.ts';
 import { __is_rsvd_bits_set, permission_fault } from './calc.ts';
 import {
@@ -103,12 +104,12 @@ const have_accessed_dirty = (pt: pttype, mmu: kvm_mmu, by: string): boolean =>
 /** PT_INDEX of an address. `| 0` keeps the low 32 bits of any address that a double holds exactly. */
 function pt_index(pt: pttype, addr: number, level: number): number {
   if (pt.bytes === 4) return level === 1 ? (addr >>> 12) & 0x3ff : addr >>> 22;
-  return Math.floor(addr / 2 ** (3 + 9 * level)) & 0x1ff;
+  return tableIndex(addr, level);
 }
 
 /** FNAME(gpte_to_gfn_lvl): the first frame of the page of `level` that an entry maps, or of the table it points to. */
 function gpte_to_gfn_lvl(pt: pttype, lo: number, hi: number, level: number): number {
-  if (pt.bytes === 4) return (lo >>> 12) & -(2 ** (10 * (level - 1)));
+  if (pt.bytes === 4) return (lo >>> 12) & -(1 << (10 * (level - 1)));
   return base_gfn_of(spte_to_pfn(lo, hi), level);
 }
 
@@ -227,8 +228,9 @@ export function walk_addr_generic(
     if (real_gpa === UNMAPPED_GVA) return nested_error(walker, vcpu);
     if (!memslots.isVisible(Math.floor(real_gpa / 4096))) return walk_error(walker, vcpu, mmu, addr, access, 0);
     walker.real_gpa[level - 1] = real_gpa;
-    pte_lo = memory.read32(real_gpa) | 0;
-    pte_hi = pt.bytes === 8 ? memory.read32(real_gpa + 4) | 0 : 0;
+    const at = memory.wordAt(real_gpa);
+    pte_lo = memory.words[at]!;
+    pte_hi = pt.bytes === 8 ? memory.words[at + 1]! : 0;
     counters.guest_walk_elements++;
     walker.pt_access[level - 1] = gpte_access(pt, all_lo, any_nx);
     if (!(pte_lo & pt.present)) return walk_error(walker, vcpu, mmu, addr, access, 0);
@@ -328,15 +330,18 @@ function prefetch_gpte(pt: pttype, vcpu: kvm_vcpu, sptep: number, lo: number, hi
 function gpte_changed(pt: pttype, vcpu: kvm_vcpu, gw: guest_walker, level: number): boolean {
   const { memory } = vcpu.kvm.vm;
   const gpa = gw.real_gpa[level - 1]!;
+  const { words } = memory;
+  const pte = memory.wordAt(gpa);
+  const pte_words = pt.bytes >>> 2;
   if (level === PG_LEVEL_4K) {
-    const base = gpa - (gpa % (PTE_PREFETCH_NUM * pt.bytes));
+    const base = pte & ~(PTE_PREFETCH_NUM * pte_words - 1);
     for (let i = 0; i < PTE_PREFETCH_NUM; i++) {
-      gw.prefetch_lo[i] = memory.read32(base + i * pt.bytes);
-      gw.prefetch_hi[i] = pt.bytes === 8 ? memory.read32(base + i * 8 + 4) : 0;
+      gw.prefetch_lo[i] = words[base + i * pte_words]!;
+      gw.prefetch_hi[i] = pte_words === 2 ? words[base + i * 2 + 1]! : 0;
     }
   }
-  if ((memory.read32(gpa) | 0) !== gw.ptes_lo[level - 1]) return true;
-  return pt.bytes === 8 && (memory.read32(gpa + 4) | 0) !== gw.ptes_hi[level - 1];
+  if (words[pte] !== gw.ptes_lo[level - 1]) return true;
+  return pte_words === 2 && words[pte + 1] !== gw.ptes_hi[level - 1];
 }
 
 /** FNAME(pte_prefetch): the seven neighbours in an aligned run of eight, up to the first that cannot be mapped. */
@@ -348,7 +353,7 @@ function pte_prefetch(pt: pttype, vcpu: kvm_vcpu, gw: guest_walker, sptep: numbe
     __direct_pte_prefetch(vcpu, sptep);
     return;
   }
-  const start = sptep - (spte_index(sptep) % PTE_PREFETCH_NUM);
+  const start = sptep - (spte_index(sptep) & (PTE_PREFETCH_NUM - 1));
   for (let i = 0; i < PTE_PREFETCH_NUM; i++) {
     const at = start + i;
     if (at === sptep || is_shadow_present_pte(spte_lo(kvm, at))) continue;
@@ -495,8 +500,9 @@ export function paging_sync_page(pt: pttype, vcpu: kvm_vcpu, sp: number): number
     const old_hi = pages.entryHigh(sp, i);
     if (old_lo === 0 && old_hi === 0) continue;
     const sptep = sptep_of(sp, i);
-    const lo = memory.read32(first_pte_gpa + i * pt.bytes) | 0;
-    const hi = pt.bytes === 8 ? memory.read32(first_pte_gpa + i * 8 + 4) | 0 : 0;
+    const at = memory.wordAt(first_pte_gpa + i * pt.bytes);
+    const lo = memory.words[at]!;
+    const hi = pt.bytes === 8 ? memory.words[at + 1]! : 0;
     if (prefetch_invalid_gpte(pt, vcpu, sptep, lo, hi)) {
       flush = true;
       continue;

@@ -7,6 +7,7 @@
  * dead root in the background: here it is gone when its last user lets go), MMIO, NX huge pages, dirty logging, ageing.
  */
 import { get, set } from '../../src/role/layout.ts';
+import { tableIndexOfFrame } from '../../src/sim/address-parts.ts';
 import {
   kvm_mmu_hugepage_adjust,
   type kvm_page_fault,
@@ -151,7 +152,7 @@ export function tdp_mmu_walk(vcpu: kvm_vcpu, gfn: number): number {
   }
 }
 
-const index_of = (gfn: number, level: number): number => Math.floor(gfn / KVM_PAGES_PER_HPAGE(level)) % 512;
+const index_of = tableIndexOfFrame;
 
 /** v6.1.192 tdp_mmu.c kvm_tdp_mmu_map */
 export function kvm_tdp_mmu_map(vcpu: kvm_vcpu, fault: kvm_page_fault): number {

@@ -7,6 +7,7 @@
  * host while it gets the page, MTRRs (memory has one type), NX huge pages, dirty logging, retries of other vCPUs.
  */
 import type { FaultExit, FaultOutcome } from '../../src/era.ts';
+import { tableIndex } from '../../src/sim/address-parts.ts';
 import { probe } from '../../src/sim/log.ts';
 import { EPT_VIOLATION, PFEC } from '../../src/sim/paging-bits.ts';
 import { NO_PAGE } from '../../src/sim/shadow-pages.ts';
@@ -155,7 +156,7 @@ class shadow_walk_state implements kvm_shadow_walk_iterator {
 
   okay(): boolean {
     if (this.level < PG_LEVEL_4K) return false;
-    this.index = Math.floor(this.#addr / 2 ** (3 + 9 * this.level)) & 0x1ff;
+    this.index = tableIndex(this.#addr, this.level);
     this.sptep = sptep_of(this.sp, this.index);
     return true;
   }
@@ -222,7 +223,7 @@ export function __direct_pte_prefetch(vcpu: kvm_vcpu, sptep: number): void {
   const { kvm } = vcpu;
   const sp = sptep_to_sp(sptep);
   const { memslots } = kvm_vcpu_memslots(vcpu);
-  const start = sptep - (spte_index(sptep) % PTE_PREFETCH_NUM);
+  const start = sptep - (spte_index(sptep) & (PTE_PREFETCH_NUM - 1));
   for (let at = start; at < start + PTE_PREFETCH_NUM; at++) {
     if (at === sptep || is_shadow_present_pte(spte_lo(kvm, at))) continue;
     const gfn = kvm.vm.pages.gfn[sp]! + spte_index(at);
@@ -472,7 +473,7 @@ export function kvm_mmu_page_fault(vcpu: kvm_vcpu, exit: FaultExit): FaultOutcom
   const { host } = kvm.vm;
   if (mmu.root.hpa === INVALID_PAGE) return 'retry';
   const error_code = host.tdp === 'ept' ? ept_violation_error_code(exit.code) : exit.code;
-  const low = error_code % 2 ** 32;
+  const low = error_code >>> 0;
   vcpu.exception_pending = false;
   const r = kvm_mmu_do_page_fault(vcpu, exit.address, low);
   if (vcpu.exception_pending) return 'injected';
@@ -512,7 +513,10 @@ export function kvm_inject_emulated_page_fault(vcpu: kvm_vcpu, fault: x86_except
   if (fault.error_code & PFEC.P && !(fault.error_code & PFEC.RSVD)) {
     kvm_mmu_invalidate_addr(vcpu, fault_mmu, fault.address, KVM_MMU_ROOT_CURRENT);
   }
-  Object.assign(vcpu.injected, fault);
+  const { injected } = vcpu;
+  injected.error_code = fault.error_code;
+  injected.address = fault.address;
+  injected.nested_page_fault = fault.nested_page_fault;
   vcpu.exception_pending = true;
   vcpu.kvm.vm.counters.injected_page_faults++;
 }

@@ -7,8 +7,8 @@
  * dirty log), the rotation of leaked address bits against L1TF. An SPTE that is not present has bit 63 in C, so that
  * EPT raises no #VE for it; here it is zero.
  */
+import { firstFrame, framesOf } from '../../src/sim/address-parts.ts';
 import type { Host } from '../../src/sim/host.ts';
-import { ENTRIES } from '../../src/sim/shadow-pages.ts';
 import { mmu_try_to_unsync_pages } from './mmu_pages.ts';
 import { page_role } from './role.ts';
 import type { kvm, kvm_vcpu } from './types.ts';
@@ -105,14 +105,12 @@ const ept_masks: spte_masks = {
 export const spte_masks_of = ({ tdp }: Host): spte_masks => (tdp === 'ept' ? ept_masks : ordinary_masks);
 
 /** A pointer to an SPTE: page id and index in one number, as rmaps and parent links keep it. */
-export const sptep_of = (sp: number, index: number): number => sp * ENTRIES + index;
-export const sptep_to_sp = (sptep: number): number => (sptep / ENTRIES) | 0;
-export const spte_index = (sptep: number): number => sptep & (ENTRIES - 1);
+export const sptep_of = (sp: number, index: number): number => sp * 512 + index;
+export const sptep_to_sp = (sptep: number): number => sptep >>> 9;
+export const spte_index = (sptep: number): number => sptep & 511;
 
-export const spte_lo = (kvm: kvm, sptep: number): number =>
-  kvm.vm.pages.entryLow(sptep_to_sp(sptep), spte_index(sptep));
-export const spte_hi = (kvm: kvm, sptep: number): number =>
-  kvm.vm.pages.entryHigh(sptep_to_sp(sptep), spte_index(sptep));
+export const spte_lo = (kvm: kvm, sptep: number): number => kvm.vm.pages.low(sptep);
+export const spte_hi = (kvm: kvm, sptep: number): number => kvm.vm.pages.high(sptep);
 
 export const is_shadow_present_pte = (lo: number): boolean => (lo & SPTE_MMU_PRESENT_MASK) !== 0;
 export const is_large_pte = (lo: number): boolean => (lo & PT_PAGE_SIZE_MASK) !== 0;
@@ -121,9 +119,9 @@ export const is_writable_pte = (lo: number): boolean => (lo & PT_WRITABLE_MASK) 
 /** The frame in an SPTE: a host frame, which for guest RAM is the guest frame of the same number. */
 export const spte_to_pfn = (lo: number, hi: number): number => (lo >>> 12) + (hi & 0xfffff) * 2 ** 20;
 /** Frames that one entry of a level maps: KVM_PAGES_PER_HPAGE. */
-export const KVM_PAGES_PER_HPAGE = (level: number): number => 2 ** (9 * (level - 1));
+export const KVM_PAGES_PER_HPAGE = framesOf;
 /** A frame without the bits below a large page of the level. */
-export const base_gfn_of = (gfn: number, level: number): number => gfn - (gfn % KVM_PAGES_PER_HPAGE(level));
+export const base_gfn_of = firstFrame;
 
 /** v7.2.12 arch/x86/kvm/mmu/spte.h sp_ad_disabled */
 export const sp_ad_disabled = (kvm: kvm, sp: number): boolean => page_role.ad_disabled(kvm, sp, 'sp_ad_disabled') !== 0;

@@ -8,6 +8,7 @@
  * ageing.
  */
 import { get, set } from '../../src/role/layout.ts';
+import { tableIndexOfFrame } from '../../src/sim/address-parts.ts';
 import {
   is_access_allowed,
   kvm_mmu_hugepage_adjust,
@@ -157,7 +158,7 @@ export function tdp_mmu_walk(vcpu: kvm_vcpu, gfn: number): number {
   }
 }
 
-const index_of = (gfn: number, level: number): number => Math.floor(gfn / KVM_PAGES_PER_HPAGE(level)) % 512;
+const index_of = tableIndexOfFrame;
 
 /** v7.2.12 tdp_mmu.c kvm_tdp_mmu_map */
 export function kvm_tdp_mmu_map(vcpu: kvm_vcpu, fault: kvm_page_fault): number {

@@ -8,6 +8,7 @@
  * and NW.
  */
 import type { WriteResult } from '../../src/era.ts';
+import { bitNames } from '../../src/sim/bit-names.ts';
 import { probe } from '../../src/sim/log.ts';
 import { PFEC } from '../../src/sim/paging-bits.ts';
 import { CR0, CR3_PCID, CR4, EFER } from '../../src/sim/registers.ts';
@@ -75,7 +76,7 @@ const served = new Map(request_names.map(([request, name]) => [request, `do_${na
 
 /** v7.2.12 kvm_host.h kvm_make_request */
 export function kvm_make_request(req: number, vcpu: kvm_vcpu): void {
-  vcpu.log.note(made.get(req)!);
+  if (vcpu.log.keep) vcpu.log.note(made.get(req)!);
   vcpu.requests |= req;
 }
 
@@ -88,7 +89,7 @@ export function kvm_make_all_cpus_request(kvm: kvm, req: number): void {
 function kvm_check_request(req: number, vcpu: kvm_vcpu): boolean {
   if ((vcpu.requests & req) === 0) return false;
   vcpu.requests &= ~req;
-  vcpu.log.note(served.get(req)!);
+  if (vcpu.log.keep) vcpu.log.note(served.get(req)!);
   return true;
 }
 
@@ -102,13 +103,10 @@ export function because(vcpu: kvm_vcpu, by: string, bits: string): void {
   vcpu.log.because(by, bits);
 }
 
-/** Names of the set bits of `mask`, for the log: `CR4.PSE CR4.PGE`. */
-function bit_names(register: string, names: Readonly<Record<string, number>>, mask: number): string {
-  return Object.entries(names)
-    .filter(([, bit]) => (mask & bit) !== 0)
-    .map(([name]) => `${register}.${name}`)
-    .join(' ');
-}
+/** Names of bits, for the log. */
+const cr0_names = bitNames('CR0', CR0);
+const cr4_names = bitNames('CR4', CR4);
+const efer_names = bitNames('EFER', { LME: EFER.LME, NX: EFER.NXE });
 
 // --- register writes ------------------------------------------------------------------------------------------------
 
@@ -180,7 +178,7 @@ function kvm_post_set_cr0(vcpu: kvm_vcpu, old_cr0: number, cr0: number): void {
   }
   if ((changed & CR0.PG) !== 0 && (cr0 & CR0.PG) === 0) kvm_make_request(KVM_REQ.TLB_FLUSH_GUEST, vcpu);
   if ((changed & KVM_MMU_CR0_ROLE_BITS) !== 0) {
-    because(vcpu, 'kvm_post_set_cr0', bit_names('CR0', CR0, changed & KVM_MMU_CR0_ROLE_BITS));
+    because(vcpu, 'kvm_post_set_cr0', cr0_names(changed & KVM_MMU_CR0_ROLE_BITS));
     kvm_mmu_reset_context(vcpu);
   }
 }
@@ -218,7 +216,7 @@ function kvm_post_set_cr4(vcpu: kvm_vcpu, old_cr4: number, cr4: number): void {
   const set = changed & cr4;
   const cleared = changed & old_cr4;
   if ((changed & KVM_MMU_CR4_ROLE_BITS) !== 0) {
-    because(vcpu, 'kvm_post_set_cr4', bit_names('CR4', CR4, changed & KVM_MMU_CR4_ROLE_BITS));
+    because(vcpu, 'kvm_post_set_cr4', cr4_names(changed & KVM_MMU_CR4_ROLE_BITS));
     kvm_mmu_reset_context(vcpu);
   }
   if (!tdp_enabled(vcpu) && (set & CR4.PCIDE) !== 0) {
@@ -320,7 +318,7 @@ export function set_efer(vcpu: kvm_vcpu, value: number, host_initiated: boolean)
   kvm_x86_set_efer(vcpu, (value & ~EFER.LMA) | (old_efer & EFER.LMA));
   const changed = (registers.efer ^ old_efer) & KVM_MMU_EFER_ROLE_BITS;
   if (changed !== 0) {
-    because(vcpu, 'set_efer', bit_names('EFER', { LME: EFER.LME, NX: EFER.NXE }, changed));
+    because(vcpu, 'set_efer', efer_names(changed));
     kvm_mmu_reset_context(vcpu);
   }
   return 'done';

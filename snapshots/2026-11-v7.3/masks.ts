@@ -7,6 +7,7 @@
  */
 import { set } from '../../src/role/layout.ts';
 import { noteMember } from '../../src/role/reads.ts';
+import { andBits as and, bitRange, noBits as none, orBits as or } from '../../src/sim/bit-ranges.ts';
 import type { U64 } from '../../src/sim/host.ts';
 import { PFEC } from '../../src/sim/paging-bits.ts';
 import { CR0 } from '../../src/sim/registers.ts';
@@ -31,24 +32,8 @@ const ACC_EXEC_MASK = 8;
 const PG_LEVEL_2M = 2;
 const PG_LEVEL_1G = 3;
 
-/** Bits `first` to `last` of a 32-bit half; 0 when the half has none of them. */
-function half_bits(first: number, last: number): number {
-  const from = Math.max(first, 0);
-  const to = Math.min(last, 31);
-  return to < from ? 0 : (2 ** (to - from + 1) - 1) * 2 ** from;
-}
-
 /** v7.3.4 mmu.h rsvd_bits: bits `first` to `last` set. */
-const rsvd_bits = (first: number, last: number): U64 => ({
-  lo: half_bits(first, last),
-  hi: half_bits(first - 32, last - 32),
-});
-const none: U64 = { lo: 0, hi: 0 };
-const or = (...masks: U64[]): U64 => ({
-  lo: masks.reduce((bits, { lo }) => bits | lo, 0) >>> 0,
-  hi: masks.reduce((bits, { hi }) => bits | hi, 0) >>> 0,
-});
-const and = (a: U64, b: U64): U64 => ({ lo: (a.lo & b.lo) >>> 0, hi: (a.hi & b.hi) >>> 0 });
+const rsvd_bits = bitRange;
 
 /** Sets `rsvd_bits_mask[bit7][level - 1]`. */
 function set_mask(fmt: kvm_page_format, bit7: 0 | 1, level: number, { lo, hi }: U64): void {

@@ -6,6 +6,7 @@
  * Left out: ageing and unmapping for the host's memory management and dirty logging (the host here never takes a page
  * away), host page statistics, and the limit of 1000 mappings of one frame after which KVM drops them all.
  */
+import { tableIndexOfFrame } from '../../src/sim/address-parts.ts';
 import type { AddressSpace } from '../../src/sim/vm.ts';
 import { page_role } from './role.ts';
 import {
@@ -13,7 +14,6 @@ import {
   is_mmu_writable_spte,
   is_shadow_present_pte,
   is_writable_pte,
-  KVM_PAGES_PER_HPAGE,
   leaf_spte_change_needs_tlb_flush,
   PG_LEVEL_4K,
   PT_WRITABLE_MASK,
@@ -46,7 +46,7 @@ export function kvm_flush_remote_tlbs(kvm: kvm): void {
 
 /** v7.3.4 mmu.c mmu_spte_set */
 export function mmu_spte_set(kvm: kvm, sptep: number, lo: number, hi: number): void {
-  kvm.vm.pages.setEntry(sptep_to_sp(sptep), spte_index(sptep), lo, hi);
+  kvm.vm.pages.set(sptep, lo, hi);
 }
 
 /**
@@ -134,7 +134,7 @@ function write_protect_tdp(kvm: kvm, root: number, gfn: number): boolean {
   const { pages } = kvm.vm;
   let sp = root;
   for (let level = page_role.level(kvm, root, 'tdp_iter_start'); ; level--) {
-    const index = Math.floor(gfn / KVM_PAGES_PER_HPAGE(level)) % 512;
+    const index = tableIndexOfFrame(gfn, level);
     const lo = pages.entryLow(sp, index);
     if (!is_shadow_present_pte(lo)) return false;
     if (level === PG_LEVEL_4K || is_large_pte(lo)) {

@@ -221,14 +221,14 @@ export class Executor {
     recorder.exit(`write ${register}`);
     recorder.registerWrite(register);
     const { log } = machine.vm;
-    log.keep = true;
+    const calls: string[] = [];
+    log.calls = calls;
     if (register !== 'efer') guest.decode(vcpu, lastOf(step, length.movCr[step.bits]), length.movCr[step.bits]);
     const result = writeThrough(vcpu, register, value, noflush);
     if (register === 'efer' && result === 'done') guest.skip(vcpu, lastOf(step, WRMSR_BYTES), WRMSR_BYTES);
     guest.enter(vcpu);
-    log.keep = false;
-    const calls = log.take().filter(({ kind }) => kind === 'call');
-    recorder.writeEffect(write, result === 'gp' ? ['#GP'] : calls.map(({ name }) => name));
+    log.calls = null;
+    recorder.writeEffect(write, result === 'gp' ? ['#GP'] : calls);
     if (result === 'gp') guest.deliver(vcpu, 13, 0);
   }
 

@@ -53,7 +53,8 @@ export class Recorder {
   #stepReasons: string[] = [];
   #position: Position = { step: 0, line: 0, op: '', vcpu: 0 };
   #policy = { loads: 0, unloads: 0, hits: 0 };
-  #rolesBefore = '';
+  /** None before the first step. */
+  #rolesBefore: readonly RoleValue[] = [];
 
   constructor(vm: Vm, era: Era, costs: readonly (() => WalkCost)[], observer: ReplayObserver | null = null) {
     this.#observer = observer;
@@ -138,10 +139,9 @@ export class Recorder {
   endStep(view: EraVcpu['view']): void {
     const { mmu_load, full_unloads, new_pgd_hit } = this.#vm.counters;
     const roles = view.roles();
-    const rolesNow = roles.map(({ base, extended }) => `${base}:${extended}`).join(' ');
     const { loads, unloads, hits } = this.#policy;
     const changed =
-      rolesNow !== this.#rolesBefore || mmu_load !== loads || full_unloads !== unloads || new_pgd_hit !== hits;
+      !sameRoles(roles, this.#rolesBefore) || mmu_load !== loads || full_unloads !== unloads || new_pgd_hit !== hits;
     if (changed) {
       const { step, line, op, vcpu } = this.#position;
       this.#steps.push({
@@ -157,9 +157,10 @@ export class Recorder {
         reasons: this.#stepReasons,
       });
       this.#policy = { loads: mmu_load, unloads: full_unloads, hits: new_pgd_hit };
-      this.#rolesBefore = rolesNow;
+      this.#rolesBefore = roles;
     }
-    this.#stepReasons = [];
+    // A record that was kept has the array.
+    if (changed || this.#stepReasons.length > 0) this.#stepReasons = [];
   }
 
   /** A step that the era or the host lacks something for. */
@@ -276,11 +277,15 @@ function sameState(a: EntryState, b: EntryState): boolean {
     a.previousRootsValid === b.previousRootsValid &&
     a.guestLevels === b.guestLevels &&
     a.hostLevels === b.hostLevels &&
-    a.roles.every((role, i) => sameRole(role, b.roles[i]!))
+    sameRoles(a.roles, b.roles)
   );
 }
 
-const sameRole = (a: RoleValue, b: RoleValue): boolean => a.base === b.base && a.extended === b.extended;
+function sameRoles(a: readonly RoleValue[], b: readonly RoleValue[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i]!.base !== b[i]!.base || a[i]!.extended !== b[i]!.extended) return false;
+  return true;
+}
 
 const difference = (now: Counts, before: Counts): Counts => eachNumber(now, before, (a, b) => a - b);
 const sum = (a: Counts, b: Counts): Counts => eachNumber(a, b, (x, y) => x + y);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { WriteResult } from '../era.ts';
+import { bitNames } from '../sim/bit-names.ts';
 import type { GuestCpu } from '../sim/guest-cpu.ts';
 import { CR0, CR4, EFER } from '../sim/registers.ts';
 import { cr0Bits, cr4Bits, eferBits } from '../workload/bits.ts';
@@ -7,10 +8,10 @@ import type { MachineVcpu } from './machine.ts';
 
 export type Register = 'cr0' | 'cr3' | 'cr4' | 'efer';
 
-const bitNames: Readonly<Record<Exclude<Register, 'cr3'>, Readonly<Record<string, number>>>> = {
-  cr0: cr0Bits,
-  cr4: cr4Bits,
-  efer: eferBits,
+const changedBits = {
+  cr0: bitNames('CR0', cr0Bits),
+  cr4: bitNames('CR4', cr4Bits),
+  efer: bitNames('EFER', eferBits),
 };
 
 /** The register and the bits that a write changes: `CR0.WP`, `CR4.PAE CR4.PGE`, `EFER unchanged`, `CR3`. */
@@ -18,9 +19,7 @@ export function describeWrite(register: Register, before: number, value: number)
   const name = register.toUpperCase();
   if (before === value) return `${name} unchanged`;
   if (register === 'cr3') return name;
-  const changed = before ^ value;
-  const bits = Object.entries(bitNames[register]).filter(([, bit]) => (changed & bit) !== 0);
-  return bits.map(([bit]) => `${name}.${bit}`).join(' ');
+  return changedBits[register](before ^ value);
 }
 
 /** A register write as KVM's exit handler makes it. */

@@ -26,6 +26,8 @@ export interface Reason {
  */
 export class EventLog {
   keep = false;
+  /** Takes the names of probed functions that are called, when there is one: what `keep` would note of them, and no text. */
+  calls: string[] | null = null;
   /** Vectors that replace MMU functions by recorders set this: a probed function is noted and its body skipped. */
   recordCallsOnly = false;
   /** Probed functions whose bodies run all the same: vectors that tell what such a function consists of name it here. */
@@ -52,6 +54,7 @@ export class EventLog {
   /** Enters a probed function. */
   enter(name: string, detail: string): void {
     this.onCall?.(name, this.#chain.at(-1) ?? '');
+    if (this.calls !== null) this.calls.push(name);
     if (this.keep) this.#entries.push({ kind: 'call', name, detail, depth: this.#chain.length });
     this.#chain.push(name);
   }
@@ -104,13 +107,20 @@ export function probe<V extends Logged, A extends unknown[], R>(
   body: (vcpu: V, ...args: A) => R,
   options: { readonly skipped: R; readonly detail?: (...args: A) => string },
 ): (vcpu: V, ...args: A) => R {
-  return (vcpu, ...args) => {
+  // At most four arguments: gathering them into an array and spreading it again costs more than most bodies.
+  const { skipped, detail } = options;
+  const run = body as (vcpu: V, ...args: unknown[]) => R;
+  const say = detail as ((...args: unknown[]) => string) | undefined;
+  if (body.length > 5) throw new Error(`probe: ${name} has too many arguments`);
+  const probed = (vcpu: V, a?: unknown, b?: unknown, c?: unknown, d?: unknown): R => {
     const { log } = vcpu;
-    log.enter(name, log.keep && options.detail ? options.detail(...args) : '');
+    log.enter(name, log.keep && say !== undefined ? say(a, b, c, d) : '');
     try {
-      return log.recordCallsOnly && !log.expanded.has(name) ? options.skipped : body(vcpu, ...args);
+      return log.recordCallsOnly && !log.expanded.has(name) ? skipped : run(vcpu, a, b, c, d);
     } finally {
       log.leave();
     }
   };
+  // The arguments of the body, which optional parameters cannot express.
+  return probed as unknown as (vcpu: V, ...args: A) => R;
 }

@@ -83,9 +83,14 @@ export class PhysicalMemory {
     this.pages--;
   }
 
+  /** Where the word at a physical address (a multiple of 4) is in `words`, for reading. */
+  wordAt(address: number): number {
+    return this.slotOrZero(frameOf(address)) * PAGE_WORDS + ((address & 0xfff) >>> 2);
+  }
+
   /** The word at a physical address (a multiple of 4), unsigned. */
   read32(address: number): number {
-    return this.words[this.slotOrZero(frameOf(address)) * PAGE_WORDS + ((address & 0xfff) >>> 2)]! >>> 0;
+    return this.words[this.wordAt(address)]! >>> 0;
   }
 
   /** Low half of the 64-bit entry at a physical address (a multiple of 8), unsigned. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { FrameMap } from './frame-map.ts';
-import { firstFrame } from './rmap.ts';
+import { framesOf } from './address-parts.ts';
+import { FrameTable } from './frame-table.ts';
 
 /**
  * The guest's RAM as KVM sees it: one slot of 4 KiB frames from 0 on, and per frame and level how many reasons forbid a
@@ -11,8 +11,10 @@ export class Memslots {
   readonly frames: number;
   /** Slots of KVM's own, which the guest is not told of: first frame and number. */
   readonly #private: { readonly first: number; readonly frames: number }[] = [];
-  readonly #noLarge = new FrameMap();
-  readonly #tracked = new FrameMap();
+  /** Reasons against large mappings, by number of the page of level 2 and of level 3. */
+  readonly #noLarge2 = new FrameTable();
+  readonly #noLarge3 = new FrameTable();
+  readonly #tracked = new FrameTable();
 
   constructor(frames: number) {
     this.frames = frames;
@@ -34,24 +36,29 @@ export class Memslots {
 
   /** Adds (1) or takes back (-1) a reason against large mappings of the frame, at levels 2 and 3. */
   forbidLarge(gfn: number, by: 1 | -1): void {
-    for (let level = 2; level <= 3; level++) {
-      const key = firstFrame(gfn, level) * 8 + level;
-      this.#noLarge.put(key, this.#noLarge.get(key) + by);
-    }
+    add(this.#noLarge2, Math.floor(gfn / framesOf(2)), by);
+    add(this.#noLarge3, Math.floor(gfn / framesOf(3)), by);
   }
 
-  /** False when a reason forbids it, or the slot does not cover the whole large page. */
+  /** False when a reason forbids it at level 2 or 3, or the slot does not cover the whole large page. */
   allowsLarge(gfn: number, level: number): boolean {
-    const first = firstFrame(gfn, level);
-    return first + 512 ** (level - 1) <= this.frames && this.#noLarge.get(first * 8 + level) === 0;
+    const page = Math.floor(gfn / framesOf(level));
+    const reasons = level === 2 ? this.#noLarge2 : this.#noLarge3;
+    return (page + 1) * framesOf(level) <= this.frames && reasons.get(page) === 0;
   }
 
   /** Adds (1) or takes back (-1) a need to catch guest writes to the frame. */
   track(gfn: number, by: 1 | -1): void {
-    this.#tracked.put(gfn, this.#tracked.get(gfn) + by);
+    add(this.#tracked, gfn, by);
   }
 
   isTracked(gfn: number): boolean {
     return this.#tracked.get(gfn) > 0;
   }
+}
+
+function add(table: FrameTable, frame: number, by: number): void {
+  // Taken first, as it may replace `values`.
+  const place = table.ownPlace(frame);
+  table.values[place]! += by;
 }

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 import { FrameMap } from './frame-map.ts';
-import { HOST_TABLE_FRAME, type PhysicalMemory } from './memory.ts';
+import { HOST_TABLE_FRAME, PAGE_WORDS, type PhysicalMemory } from './memory.ts';
 
 /** "No page": ids start at 1. */
 export const NO_PAGE = 0;
 
 /** Entries of a table page. */
 export const ENTRIES = 512;
+
+/** First frame of tables: a copy, as constants of other modules are read anew at each use. */
+const FIRST_FRAME = HOST_TABLE_FRAME;
 
 /** Words of the per-page bitmap that says which entries lead to unsync pages. */
 const BITMAP_WORDS = ENTRIES / 32;
@@ -48,10 +51,11 @@ export class ShadowPages {
   /** Live pages that can be looked up: what a page limit counts. */
   used = 0;
 
-  #slot = new Int32Array(64).fill(-1);
+  /** Where the page's table begins in the words of memory. */
+  private base = new Int32Array(64);
   #birth = new Int32Array(64);
   #births = 0;
-  #flags = new Uint8Array(64);
+  private flags = new Uint8Array(64);
   #sameGfn = new Int32Array(64);
   #newer = new Int32Array(64);
   #older = new Int32Array(64);
@@ -105,14 +109,14 @@ export class ShadowPages {
     this.#mustLive(id);
     if (this.#parents[id] !== 0) throw new Error(`shadow page ${id} (gfn ${this.gfn[id]}) freed while it has a parent`);
     if (this.rootCount[id]! > 0) throw new Error(`shadow page ${id} (gfn ${this.gfn[id]}) freed while it is a root`);
-    if (this.#flags[id] === LIVE) {
+    if (this.flags[id] === LIVE) {
       this.unhash(id);
       this.deactivate(id);
       this.used--;
     }
-    this.#flags[id] = 0;
+    this.flags[id] = 0;
     this.memory.releaseFrame(this.frameOf(id));
-    this.#slot[id] = -1;
+    this.base[id] = -PAGE_WORDS;
     this.#free.push(id);
   }
 
@@ -123,25 +127,25 @@ export class ShadowPages {
 
   /** Host frame of the page's table. */
   frameOf(id: number): number {
-    return HOST_TABLE_FRAME + id;
+    return FIRST_FRAME + id;
   }
 
   /** The page whose table is at a host frame; NO_PAGE for frames that are no live table. */
   idOfFrame(frame: number): number {
-    const id = frame - HOST_TABLE_FRAME;
-    return id > 0 && id < this.#next && (this.#flags[id]! & LIVE) !== 0 ? id : NO_PAGE;
+    const id = frame - FIRST_FRAME;
+    return id > 0 && (this.flags[id]! & LIVE) !== 0 ? id : NO_PAGE;
   }
 
   isSpecial(id: number): boolean {
-    return (this.#flags[id]! & SPECIAL) !== 0;
+    return (this.flags[id]! & SPECIAL) !== 0;
   }
 
   isTreePage(id: number): boolean {
-    return (this.#flags[id]! & TREE) !== 0;
+    return (this.flags[id]! & TREE) !== 0;
   }
 
   isLive(id: number): boolean {
-    return id > 0 && id < this.#next && (this.#flags[id]! & LIVE) !== 0;
+    return id > 0 && id < this.#next && (this.flags[id]! & LIVE) !== 0;
   }
 
   /** The newest page of a guest frame, NO_PAGE when there is none; go on with `nextOf`. */
@@ -208,17 +212,32 @@ export class ShadowPages {
   // --- table entries ----------------------------------------------------------------------------------------------
 
   entryLow(id: number, index: number): number {
-    return this.memory.words[this.#slot[id]! * 1024 + 2 * index]!;
+    return this.memory.words[this.base[id]! + 2 * index]!;
   }
 
   entryHigh(id: number, index: number): number {
-    return this.memory.words[this.#slot[id]! * 1024 + 2 * index + 1]!;
+    return this.memory.words[this.base[id]! + 2 * index + 1]!;
   }
 
   setEntry(id: number, index: number, low: number, high: number): void {
-    const at = this.#slot[id]! * 1024 + 2 * index;
+    const at = this.base[id]! + 2 * index;
     this.memory.words[at] = low;
     this.memory.words[at + 1] = high;
+  }
+
+  /** As `entryLow`, for an entry as `page * 512 + index`: short, so that it is compiled into its callers. */
+  low(entry: number): number {
+    return this.memory.words[this.base[entry >>> 9]! + ((entry & 511) << 1)]!;
+  }
+
+  /** As `entryHigh`, likewise. */
+  high(entry: number): number {
+    return this.memory.words[this.base[entry >>> 9]! + ((entry & 511) << 1) + 1]!;
+  }
+
+  /** As `setEntry`, likewise. */
+  set(entry: number, low: number, high: number): void {
+    this.setEntry(entry >>> 9, entry & 511, low, high);
   }
 
   // --- parents ----------------------------------------------------------------------------------------------------
@@ -308,8 +327,8 @@ export class ShadowPages {
   #take(flags: number): number {
     const id = this.#free.pop() ?? this.#next++;
     if (id >= this.gfn.length) this.#grow(this.gfn.length * 2);
-    this.#slot[id] = this.memory.slotFor(this.frameOf(id));
-    this.#flags[id] = flags;
+    this.base[id] = this.memory.slotFor(this.frameOf(id)) * PAGE_WORDS;
+    this.flags[id] = flags;
     this.#birth[id] = ++this.#births;
     this.gfn[id] = 0;
     this.role[id] = 0;
@@ -348,9 +367,9 @@ export class ShadowPages {
     this.writeFlooding = grown(this.writeFlooding, size);
     this.generation = grown(this.generation, size);
     this.mark = grown(this.mark, size);
-    this.#slot = grown(this.#slot, size);
+    this.base = grown(this.base, size);
     this.#birth = grown(this.#birth, size);
-    this.#flags = grown(this.#flags, size);
+    this.flags = grown(this.flags, size);
     this.#sameGfn = grown(this.#sameGfn, size);
     this.#newer = grown(this.#newer, size);
     this.#older = grown(this.#older, size);

@@ -50,6 +50,13 @@ export class WalkControls {
    */
   pdptesInRegisters: boolean;
 
+  // What `load` worked the masks out of last: every entry to a guest comes here, and few change a register.
+  private cr0 = 0;
+  private cr4 = 0;
+  private efer = 0;
+  private rflagsAc = 0;
+  private features: PagingFeatures | null = null;
+
   constructor(pdptesInRegisters: boolean) {
     this.pdptesInRegisters = pdptesInRegisters;
   }
@@ -75,21 +82,40 @@ export class WalkControls {
    * with each access instead.
    */
   load(registers: Registers, features: PagingFeatures = plainFeatures): void {
+    const { cr0, cr4, efer, rflagsAc } = registers;
+    if (
+      cr0 !== this.cr0 ||
+      cr4 !== this.cr4 ||
+      efer !== this.efer ||
+      rflagsAc !== this.rflagsAc ||
+      features !== this.features
+    ) {
+      this.workOut(registers, features);
+    }
+    this.pkru = registers.pkru;
+    this.pdptes = this.pdptesInRegisters && this.format.bareLevels !== 0 ? registers.pdptes : null;
+    this.loadRoot(registers.cr3);
+  }
+
+  private workOut(registers: Registers, features: PagingFeatures): void {
+    const { cr0, cr4, efer, rflagsAc } = registers;
     const mode = pagingModeOf(registers);
-    const nxe = (registers.efer & EFER.NXE) !== 0;
+    const nxe = (efer & EFER.NXE) !== 0;
     this.shape(mode, features, { nxe, marks: true, nested: false });
     // No rule holds while paging is off (SDM vol. 3A 4.1.1).
     const paging = mode.levels !== 0;
-    const smep = paging && (registers.cr4 & CR4.SMEP) !== 0;
-    const smap = paging && (registers.cr4 & CR4.SMAP) !== 0 && registers.rflagsAc === 0;
-    this.control({ wp: paging && (registers.cr0 & CR0.WP) !== 0, smep, smap });
+    const smep = paging && (cr4 & CR4.SMEP) !== 0;
+    const smap = paging && (cr4 & CR4.SMAP) !== 0 && rflagsAc === 0;
+    this.control({ wp: paging && (cr0 & CR0.WP) !== 0, smep, smap });
     // SDM vol. 3A 4.7: bit 4 tells fetches apart when SMEP or execute-disable is on, and only then.
-    this.reportFetch = smep || (registers.cr4 & CR4.PAE && nxe) ? ACCESS.FETCH : 0;
-    this.keysOn = mode.keys && registers.cr4 & CR4.PKE ? 1 : 0;
-    this.pkru = registers.pkru;
-    this.globalBit = registers.cr4 & CR4.PGE ? PTE.G : 0;
-    this.pdptes = this.pdptesInRegisters && mode.bareLevels !== 0 ? registers.pdptes : null;
-    this.loadRoot(registers.cr3);
+    this.reportFetch = smep || (cr4 & CR4.PAE && nxe) ? ACCESS.FETCH : 0;
+    this.keysOn = mode.keys && cr4 & CR4.PKE ? 1 : 0;
+    this.globalBit = cr4 & CR4.PGE ? PTE.G : 0;
+    this.cr0 = cr0;
+    this.cr4 = cr4;
+    this.efer = efer;
+    this.rflagsAc = rflagsAc;
+    this.features = features;
   }
 
   /**
@@ -98,6 +124,7 @@ export class WalkControls {
    * (SDM vol. 3C 29.3.5).
    */
   loadNested({ root, mode, features, nxe, eptMarks }: NestedRoot): void {
+    this.features = null;
     this.shape(mode, features, { nxe, marks: eptMarks, nested: true });
     this.control({ wp: true, smep: false, smap: false });
     if (mode.ept) this.rules = eptRules;

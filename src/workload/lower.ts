@@ -26,10 +26,17 @@ export function lower(workload: Workload): Lowered {
   return assemble(workload.name, context);
 }
 
-/** The same with a UserError that names workload and line. */
+/** By workload: one is replayed under many eras, and every replay asks twice. */
+const lowered = new WeakMap<Workload, Lowered>();
+
+/** The same with a UserError that names workload and line. The result is kept as long as the workload is, for all who ask. */
 export function lowerLocated(workload: Workload): Lowered {
+  const known = lowered.get(workload);
+  if (known !== undefined) return known;
   try {
-    return lower(workload);
+    const result = lower(workload);
+    lowered.set(workload, result);
+    return result;
   } catch (error) {
     if (!(error instanceof OpMistake)) throw error;
     const { found, expected, suggestion } = error.slip;
