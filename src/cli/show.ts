@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { ArgumentsCamelCase, Argv } from 'yargs';
-import { type EraLinks, type EraRecord, links, resolveEra, story } from '../facts/index.ts';
+import { type EraRecord, eraPage, resolveEra } from '../facts/index.ts';
+import { storyMarkdown } from '../facts/story.ts';
+import { renderMarkdown } from '../report/document.ts';
+import { eraPageDocument } from '../report/era-page.ts';
 import type { Command } from './commands.ts';
 import { anchorOf, statusOf } from './eras.ts';
 import { exit } from './exit.ts';
-import { htmlPage, plainMarkdown } from './facts/markdown.ts';
+import { plainMarkdown } from './facts/markdown.ts';
 import { standardOutput, withFormat } from './facts/options.ts';
 import { asJson } from './facts/sheet.ts';
 
-/** `mmu-eras show`: the story of one era, its facts and its links. */
+/** `mmu-eras show`: one era as a guided reading, with its facts and its links. */
 export const showCommand: Command = {
   usage: 'show <era>',
   build: (yargs: Argv) =>
@@ -17,24 +20,28 @@ export const showCommand: Command = {
       ['text', 'md', 'json', 'html'],
     ),
   async run(args: ArgumentsCamelCase<Record<string, unknown>>) {
-    const era = resolveEra(String(args.era));
-    const text = story(era.id);
-    const found = links(era.id);
-    const markdown = showAsMarkdown(era, text, found);
-    process.stdout.write(
-      args.format === 'json'
-        ? asJson({ era, story: text, links: found.links, patches: found.patches })
-        : args.format === 'md'
-          ? markdown
-          : args.format === 'html'
-            ? htmlPage(`${era.id}: ${era.title}`, markdown)
-            : plainMarkdown(markdown, standardOutput()),
-    );
+    const page = eraPage(resolveEra(String(args.era)).id);
+    if (args.format === 'json') {
+      const { era, toldIn, story, stops, links } = page;
+      process.stdout.write(
+        asJson({ era, toldIn, story: storyMarkdown(story), stops, links: links.links, patches: links.patches }),
+      );
+      return exit.ok;
+    }
+    const document = eraPageDocument(page, factsOf(page.era));
+    if (args.format === 'html') {
+      const { renderHtml } = await import('../report/html.ts');
+      process.stdout.write(renderHtml(document, new Map()));
+    } else {
+      const markdown = renderMarkdown(document);
+      process.stdout.write(args.format === 'md' ? markdown : plainMarkdown(markdown, standardOutput()));
+    }
     return exit.ok;
   },
 };
 
-function showAsMarkdown(era: EraRecord, text: string, found: EraLinks): string {
+/** The record of an era as names and values; what it does not have is left out. */
+function factsOf(era: EraRecord): [name: string, value: string][] {
   const facts: [string, string][] = [
     ['era', era.id],
     ['status', statusOf(era)],
@@ -51,13 +58,5 @@ function showAsMarkdown(era: EraRecord, text: string, found: EraLinks): string {
     ['port', era.snapshot === null ? 'none' : `snapshots/${era.snapshot}`],
     ['evidence', era.evidence],
   ];
-  const lines = [text.trimEnd(), '', '## Facts', ''];
-  for (const [name, value] of facts) if (value !== '') lines.push(`- ${name}: ${value}`);
-  lines.push('', '## Links', '', ...found.links.map(({ title, url }) => `- [${title}](${url})`));
-  if (found.patches.length > 0) lines.push('', '## Patches', '');
-  for (const patch of found.patches) {
-    lines.push(`${patch.number}. ${patch.subject} (${patch.outcome})`);
-    lines.push(...patch.links.map(({ title, url }) => `    - [${title}](${url})`));
-  }
-  return `${lines.join('\n')}\n`;
+  return facts.filter(([, value]) => value !== '');
 }

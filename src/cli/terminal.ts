@@ -5,6 +5,8 @@ export interface Output {
   readonly width: number;
   /** Emphasis on a terminal that wants colour, else the text as it is. */
   bold(text: string): string;
+  /** A line of a diff, by its first character, on a terminal that wants colour. */
+  diffLine(text: string): string;
   /** A clickable title on a terminal, else the title with the address behind it. */
   link(title: string, url: string): string;
 }
@@ -13,6 +15,7 @@ export interface Output {
 export const plainOutput: Output = {
   width: 120,
   bold: (text) => text,
+  diffLine: (text) => text,
   link: (title, url) => (title === url ? url : `${title} <${url}>`),
 };
 
@@ -28,7 +31,14 @@ export function outputOf(stream: Stream, environment: Readonly<Record<string, st
   return {
     width: Math.min(160, Math.max(60, stream.columns ?? 120)),
     bold: (text) => (coloured ? `\u001b[1m${text}\u001b[22m` : text),
+    diffLine: (text) => (coloured ? diffColour(text) : text),
     // OSC 8: the terminal shows the title and opens the address.
     link: (title, url) => `\u001b]8;;${url}\u0007${title}\u001b]8;;\u0007`,
   };
+}
+
+/** Green, red, and cyan for where a hunk begins, as git has them. */
+function diffColour(text: string): string {
+  const colour = text.startsWith('+') ? 32 : text.startsWith('-') ? 31 : text.startsWith('@@') ? 36 : undefined;
+  return colour === undefined ? text : `\u001b[${colour}m${text}\u001b[39m`;
 }

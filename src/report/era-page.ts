@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import type { EraPage, Link, PatchLinks, PortHunk, StopPage, UpstreamText } from '../facts/index.ts';
+import { type Block, code, diff, escaped, heading, list, markdown, table, text } from './document.ts';
+
+/** A guided reading of one era: story, stops, facts and links. `facts` are its lines of name and value. */
+export function eraPageDocument(page: EraPage, facts: readonly (readonly [name: string, value: string])[]): Block[] {
+  const { era, story, stops, links, toldIn } = page;
+  return [
+    heading(1, escaped(story.title)),
+    ...(toldIn === null
+      ? []
+      : [
+          text(
+            `${code(era.id)} is the code just before ${code(toldIn)} and is told in its story. Lines with a minus are those of ${code(era.id)}.`,
+          ),
+        ]),
+    ...sections(story.opening),
+    heading(2, 'The reading'),
+    text(contents(stops)),
+    ...stops.flatMap((stop, index) => stopBlocks(stop, `${index + 1}`)),
+    ...sections(story.closing),
+    heading(2, 'Facts'),
+    list(facts.map(([name, value]) => `${name}: ${escaped(value)}`)),
+    heading(2, 'Links'),
+    list(links.links.map(linkText)),
+    ...patchBlocks(links.patches),
+  ];
+}
+
+/** Markdown with headings of level 2 as blocks, so that the contents of a page list them. */
+const sections = (value: string): Block[] =>
+  value.split(/^(?=## )/m).flatMap((section) => {
+    const [, title, rest = section] = /^## (.+)\n([\s\S]*)$/.exec(section) ?? [];
+    const body = rest.trim() === '' ? [] : [markdown(rest.trim())];
+    return title === undefined ? body : [heading(2, title), ...body];
+  });
+
+const contents = (stops: readonly StopPage[]): string =>
+  `${stops.length} stops. Each has what we say of it, the lines of our port, where the kernel's own are, and a replay that shows it.`;
+
+const linkText = ({ title, url }: Link): string => `[${escaped(title)}](${url})`;
+
+function stopBlocks(stop: StopPage, number: string): Block[] {
+  return [
+    heading(3, `${number}. ${stop.title}`),
+    markdown(stop.text),
+    ...stop.hunks.map(portBlock),
+    ...upstreamBlocks(stop),
+    ...figureBlocks(stop),
+  ];
+}
+
+const changes: Readonly<Record<PortHunk['change'], (against: string) => string>> = {
+  new: (against) => `not in ${against}`,
+  removed: (against) => `as ${against} had it; gone here`,
+  changed: (against) => `against ${against}`,
+  same: (against) => `unchanged since ${against}`,
+  alone: () => 'as it stands',
+};
+
+function portBlock({
+  name,
+  file,
+  first,
+  last,
+  against,
+  change,
+  lines,
+  cites,
+  links,
+}: StopPage['hunks'][number]): Block {
+  const lineRange = first === last ? `${first}` : `${first}-${last}`;
+  const place = `Port: ${code(`${file}:${lineRange}`)} ${code(name)}, ${changes[change](against ?? '')}.`;
+  if (!cites) return diff(place, lines);
+  const { revision, path, line } = cites;
+  const there = `${code(`${path}${line === null ? '' : `:${line}`}`)} of ${revision}`;
+  return diff(`${place} It ports ${there} (${links.map(linkText).join(', ')}).`, lines);
+}
+
+function upstreamBlocks({ commit, places, upstream }: StopPage): Block[] {
+  if (commit === null) return [];
+  const names = places.map(({ path, name }) => `${code(name)} in ${code(path)}`).join(', ');
+  const intro = `Upstream: commit ${code(commit.sha.slice(0, 12))} (${commit.links.map(linkText).join(', ')})${names === '' ? '' : `: ${names}`}.`;
+  return [text(intro), ...(upstream === null ? [] : upstreamText(upstream))];
+}
+
+function upstreamText(upstream: UpstreamText): Block[] {
+  if ('missing' in upstream) return [text(escaped(upstream.missing))];
+  return upstream.hunks.map(({ path, lines }) => diff(`Upstream: ${code(path)}`, lines));
+}
+
+function figureBlocks({ figures, unseen }: StopPage): Block[] {
+  if (figures === null) return unseen === null ? [] : [text(`No replay shows it: ${unseen}`)];
+  const { workload, mode, eras, rows } = figures;
+  return [
+    text(`Replay: ${code(workload)}, ${mode}.`),
+    table(
+      ['', ...eras],
+      rows.map(({ figure, values }) => [
+        figureName(figure),
+        ...values.map((value) => (typeof value === 'number' ? value : words(value))),
+      ]),
+    ),
+  ];
+}
+
+/** Counters are kernel names, the two kinds of role words are not. */
+const figureName = (figure: string): string =>
+  figure === 'tables' || figure === 'guest walk' ? `role words, ${figure}` : code(figure);
+
+const words = (value: string): string =>
+  value.startsWith('0x') ? value.split(' ').map(code).join(' ') : escaped(value);
+
+function patchBlocks(patches: readonly PatchLinks[]): Block[] {
+  if (patches.length === 0) return [];
+  return [
+    heading(2, 'Patches'),
+    table(
+      ['patch', 'subject', 'outcome', 'links'],
+      patches.map(({ number, subject, outcome, links }) => [
+        number,
+        escaped(subject),
+        escaped(outcome),
+        links.map(linkText).join(', '),
+      ]),
+    ),
+  ];
+}
