@@ -56,7 +56,7 @@ export function eraPage(id: string): EraPage {
 }
 
 /** The commit whose diff a stop means: its own, or that of the era. */
-export const commitOf = (stop: Stop, era: EraRecord): string | null => stop.commit ?? era.commit;
+const commitOf = (stop: Stop, era: EraRecord): string | null => (stop.commit === 'own' ? era.commit : stop.commit);
 
 function stopPage(stop: Stop, era: EraRecord): StopPage {
   const sha = commitOf(stop, era);

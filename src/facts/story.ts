@@ -26,7 +26,7 @@ export interface Stop {
   readonly text: string;
   readonly ports: readonly PortReference[];
   readonly upstream: readonly KernelReference[];
-  /** The commit whose diff is meant, leading digits or whole; null for the story's own. */
+  /** The commit whose diff is meant: leading digits or whole, or `own` for that of the era; null for none. */
   readonly commit: string | null;
   readonly replay: StopReplay | null;
   /** Why no replay shows it; null when one does. */
@@ -105,9 +105,9 @@ function parseBlock(place: string, lines: string): Omit<Stop, 'title' | 'text'> 
       );
   }
   if (ports.length === 0) throw mistake(place, 'no port: line', 'one or more');
-  const commit = values.get('commit') ?? null;
-  if (commit !== null && !/^[0-9a-f]{12,40}$/.test(commit)) {
-    throw mistake(place, `commit: ${commit}`, '12 to 40 hex digits');
+  const named = values.get('commit') ?? 'own';
+  if (!/^([0-9a-f]{12,40}|own|none)$/.test(named)) {
+    throw mistake(place, `commit: ${named}`, '12 to 40 hex digits, or none');
   }
   if (values.has('replay') === values.has('unseen')) {
     throw mistake(
@@ -116,6 +116,7 @@ function parseBlock(place: string, lines: string): Omit<Stop, 'title' | 'text'> 
       'one of the two',
     );
   }
+  const commit = named === 'none' ? null : named;
   return { ports, upstream, commit, replay: parseReplay(place, values), unseen: values.get('unseen') ?? null };
 }
 

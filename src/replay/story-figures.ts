@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { join } from 'node:path';
 import { eraRecord, type FigureValue, type Story, type StoryFigures, stopEras } from '../facts/index.ts';
+import { projectRoot } from '../root.ts';
 import { hex32 } from '../role/layout.ts';
 import { loadWorkload } from '../workload/bundled.ts';
 import { figuresOf } from './figures.ts';
@@ -54,25 +56,28 @@ export function storyFigures(stories: readonly Story[]): StoryFigures {
 function replayOf(workload: string, mode: string, era: string): ReplayResult {
   const host = modes[mode];
   if (!host) throw new Error(`no mode ${mode}; there are ${Object.keys(modes).join(', ')}`);
-  return replay(resolvePort(era), loadWorkload(workload), host);
+  // A workload of the stories' own is named by its place in the project.
+  const name = workload.includes('/') ? join(projectRoot().folder, workload) : workload;
+  return replay(resolvePort(era), loadWorkload(name), host);
 }
 
 function figureOf(record: ReplayRecord, figure: string): FigureValue {
-  if (figure === 'tables') return words(record, record.roleWords.length - 1);
-  if (figure === 'guest walk') return words(record, 0);
+  const [first] = record.entryStates;
+  if (figure === 'tables') return words(record, record.roleWords.length - 1, first?.mmu);
+  if (figure === 'nested tables') return words(record, record.roleWords.length - 1, 'guest_mmu');
+  if (figure === 'guest walk') return words(record, 0, first?.mmu);
   const found = figuresOf(record.total).find(({ name }) => name === figure);
   if (!found) throw new Error(`no figure "${figure}"`);
   return found.value;
 }
 
-/** The words in force at guest entries with the MMU of L1, in the order of their first appearance. */
-function words({ entryStates }: ReplayRecord, index: number): string {
-  const first = entryStates[0]?.mmu;
+/** The words in force at guest entries with one MMU, in the order of their first appearance. */
+function words({ entryStates }: ReplayRecord, index: number, wanted: string | undefined): string {
   const found = new Set<string>();
   for (const { mmu, roles } of entryStates) {
     const { base, extended } = roles[index]!;
     // What the guest's mode is made of stands in both halves, so a change of the extended one is a change of the word.
-    if (mmu === first) found.add(extended ? `0x${extended.toString(16)}${hex32(base)}` : `0x${base.toString(16)}`);
+    if (mmu === wanted) found.add(extended ? `0x${extended.toString(16)}${hex32(base)}` : `0x${base.toString(16)}`);
   }
   return [...found].join(' ');
 }

@@ -104,9 +104,9 @@ function figureBlocks({ figures, unseen }: StopPage): Block[] {
   ];
 }
 
-/** Counters are kernel names, the two kinds of role words are not. */
+/** Counters are kernel names, the kinds of role words are not. */
 const figureName = (figure: string): string =>
-  figure === 'tables' || figure === 'guest walk' ? `role words, ${figure}` : code(figure);
+  /^(nested )?tables$|^guest walk$/.test(figure) ? `role words: ${figure}` : code(figure);
 
 const words = (value: string): string =>
   value.startsWith('0x') ? value.split(' ').map(code).join(' ') : escaped(value);
