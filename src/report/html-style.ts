@@ -37,7 +37,7 @@ figure .scroll{max-height:none}
 .diff{display:block;margin:.9rem 0;max-width:62rem;border:1px solid var(--line);border-radius:6px;overflow:hidden}
 .diff figcaption{padding:.4rem .75rem;background:var(--band);border-bottom:1px solid var(--line);overflow-wrap:anywhere}
 .diff pre{margin:0;padding:.4rem 0;line-height:1.4;font-size:.87rem}
-.diff code{display:block;min-width:max-content;overflow-wrap:normal}
+.diff pre code{display:block;min-width:max-content;overflow-wrap:normal}
 .diff span{display:block;min-height:1.4em;padding:0 .75rem;white-space:pre}
 .diff i{color:var(--soft);font-style:normal}
 .a{background:var(--add)}
