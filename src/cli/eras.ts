@@ -3,8 +3,10 @@ import type { ArgumentsCamelCase, Argv } from 'yargs';
 import { type EraRecord, loadFacts } from '../facts/index.ts';
 import type { Command } from './commands.ts';
 import { exit } from './exit.ts';
+import { linked } from './facts/linked.ts';
 import { standardOutput, withFormat } from './facts/options.ts';
 import { asJson, rowsAsCsv, type Sheet, sheetsAsMarkdown, sheetsAsText } from './facts/sheet.ts';
+import type { Output } from './terminal.ts';
 
 const head = ['era', 'anchor', 'date', 'releases', 'status', 'summary'];
 
@@ -22,11 +24,13 @@ export const erasCommand: Command = {
           ? rowsAsCsv(sheet.head, sheet.rows)
           : args.format === 'md'
             ? sheetsAsMarkdown([sheet])
-            : sheetsAsText([sheet], standardOutput()),
+            : erasAsText(sheet, standardOutput()),
     );
     return exit.ok;
   },
 };
+
+const erasAsText = (sheet: Sheet, output: Output): string => linked(sheetsAsText([sheet], output), output, []);
 
 const eraCells = (era: EraRecord): string[] => [
   era.id,

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { ArgumentsCamelCase, Argv } from 'yargs';
-import { type EraRecord, eraPage, resolveEra } from '../facts/index.ts';
+import { type EraPage, type EraRecord, eraPage, resolveEra } from '../facts/index.ts';
 import { storyMarkdown } from '../facts/story.ts';
 import { renderMarkdown } from '../report/document.ts';
 import { eraPageDocument } from '../report/era-page.ts';
+import type { SourceOptions } from '../upstream/source.ts';
 import type { Command } from './commands.ts';
 import { anchorOf, statusOf } from './eras.ts';
 import { exit } from './exit.ts';
+import { linked } from './facts/linked.ts';
 import { plainMarkdown } from './facts/markdown.ts';
 import { standardOutput, withFormat } from './facts/options.ts';
 import { asJson } from './facts/sheet.ts';
@@ -16,11 +18,17 @@ export const showCommand: Command = {
   usage: 'show <era>',
   build: (yargs: Argv) =>
     withFormat(
-      yargs.positional('era', { type: 'string', demandOption: true, describe: 'an era, commit, commit^ or release' }),
+      yargs
+        .positional('era', { type: 'string', demandOption: true, describe: 'an era, commit, commit^ or release' })
+        .option('repo', { type: 'string', requiresArg: true, describe: "a kernel clone, for the kernel's own hunks" })
+        .option('capsule', { type: 'string', requiresArg: true, describe: 'the same from a file of upstream pack' }),
       ['text', 'md', 'json', 'html'],
     ),
   async run(args: ArgumentsCamelCase<Record<string, unknown>>) {
-    const page = eraPage(resolveEra(String(args.era)).id);
+    const page = await withSource(eraPage(resolveEra(String(args.era)).id), {
+      repo: args.repo as string | undefined,
+      capsule: args.capsule as string | undefined,
+    });
     if (args.format === 'json') {
       const { era, toldIn, story, stops, links } = page;
       process.stdout.write(
@@ -34,11 +42,27 @@ export const showCommand: Command = {
       process.stdout.write(renderHtml(document, new Map()));
     } else {
       const markdown = renderMarkdown(document);
-      process.stdout.write(args.format === 'md' ? markdown : plainMarkdown(markdown, standardOutput()));
+      const output = standardOutput();
+      // The era before comes second: a function that went is linked to where it was.
+      const eras = [page.story.era, ...(page.era.previous === null ? [] : [page.era.previous])];
+      process.stdout.write(args.format === 'md' ? markdown : linked(plainMarkdown(markdown, output), output, eras));
     }
     return exit.ok;
   },
 };
+
+/** The page with upstream hunks, where there is a clone, a capsule or a synced cache. */
+async function withSource(page: EraPage, options: SourceOptions): Promise<EraPage> {
+  const { openSource } = await import('../upstream/source.ts');
+  const source = await openSource(options);
+  if (!source) return page;
+  try {
+    const { withUpstream } = await import('./facts/upstream-hunks.ts');
+    return await withUpstream(page, source);
+  } finally {
+    await source.close();
+  }
+}
 
 /** The record of an era as names and values; what it does not have is left out. */
 function factsOf(era: EraRecord): [name: string, value: string][] {

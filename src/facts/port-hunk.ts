@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { diffArrays } from 'diff';
-import { eraRecord } from './resolve.ts';
 import { type Citation, citationOf, type PortReference, portDeclaration, requiredDeclaration } from './port-source.ts';
+import { eraRecord } from './resolve.ts';
 
 /** A line of a hunk: there in both, added, removed; `gap` stands for lines left out and says how many. */
 export interface HunkLine {

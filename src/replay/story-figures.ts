@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { join } from 'node:path';
 import { eraRecord, type FigureValue, type Story, type StoryFigures, stopEras } from '../facts/index.ts';
-import { projectRoot } from '../root.ts';
 import { hex32 } from '../role/layout.ts';
+import { projectRoot } from '../root.ts';
 import { loadWorkload } from '../workload/bundled.ts';
 import { figuresOf } from './figures.ts';
 import type { HostOptions } from './host.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import type { EraPage, Link, PatchLinks, PortHunk, StopPage, UpstreamText } from '../facts/index.ts';
+import type { EraPage, Link, PatchLinks, PortHunk, StopFigures, StopPage, UpstreamText } from '../facts/index.ts';
 import { type Block, code, diff, escaped, heading, list, markdown, table, text } from './document.ts';
 
 /** A guided reading of one era: story, stops, facts and links. `facts` are its lines of name and value. */
@@ -91,9 +91,9 @@ function upstreamText(upstream: UpstreamText): Block[] {
 
 function figureBlocks({ figures, unseen }: StopPage): Block[] {
   if (figures === null) return unseen === null ? [] : [text(`No replay shows it: ${unseen}`)];
-  const { workload, mode, eras, rows } = figures;
+  const { eras, rows } = figures;
   return [
-    text(`Replay: ${code(workload)}, ${mode}.`),
+    text(`Replay: ${code(replayCommand(figures))}`),
     table(
       ['', ...eras],
       rows.map(({ figure, values }) => [
@@ -103,6 +103,13 @@ function figureBlocks({ figures, unseen }: StopPage): Block[] {
     ),
   ];
 }
+
+/** What a reader types to see the whole replay. */
+const replayCommand = ({ workload, mode, eras }: StopFigures): string => {
+  const [kind, ...implementation] = mode.split('-');
+  const options = implementation.length > 0 ? ` --mmu-impl ${implementation.join('-')}` : '';
+  return `mmu-eras replay ${workload} --mmu ${kind}${options} --eras ${eras.join(',')}`;
+};
 
 /** Counters are kernel names, the kinds of role words are not. */
 const figureName = (figure: string): string =>
