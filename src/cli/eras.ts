@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { ArgumentsCamelCase, Argv } from 'yargs';
-import { type EraRecord, loadFacts } from '../facts/index.ts';
+import { anchorOf, type EraRecord, loadFacts, statusOf } from '../facts/index.ts';
 import type { Command } from './commands.ts';
 import { exit } from './exit.ts';
 import { linked } from './facts/linked.ts';
@@ -40,11 +40,3 @@ const eraCells = (era: EraRecord): string[] => [
   statusOf(era),
   era.summary,
 ];
-
-/** The revision as short as it stays clear: 12 digits of a sha, with ^ for its parent, or a tag. */
-export const anchorOf = ({ revision }: EraRecord): string =>
-  revision === null ? '' : revision.replace(/^([0-9a-f]{12})[0-9a-f]{28}/, '$1');
-
-/** The status in words that leave no doubt about an era that never was a kernel. */
-export const statusOf = ({ status }: EraRecord): string =>
-  status === 'proposed' ? 'proposed, never merged' : 'merged';

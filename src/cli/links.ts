@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { ArgumentsCamelCase, Argv } from 'yargs';
-import { type EraLinks, eraRecord, links, resolveEras } from '../facts/index.ts';
+import { type EraLinks, eraRecord, links, resolveEras, statusOf } from '../facts/index.ts';
 import type { Command } from './commands.ts';
-import { statusOf } from './eras.ts';
 import { exit } from './exit.ts';
 import { linked } from './facts/linked.ts';
 import { standardOutput, withFormat } from './facts/options.ts';

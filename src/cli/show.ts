@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { ArgumentsCamelCase, Argv } from 'yargs';
-import { type EraPage, type EraRecord, eraPage, resolveEra } from '../facts/index.ts';
+import { type EraPage, eraPage, resolveEra } from '../facts/index.ts';
 import { storyMarkdown } from '../facts/story.ts';
 import { renderMarkdown } from '../report/document.ts';
 import { eraPageDocument } from '../report/era-page.ts';
 import type { SourceOptions } from '../upstream/source.ts';
 import type { Command } from './commands.ts';
-import { anchorOf, statusOf } from './eras.ts';
 import { exit } from './exit.ts';
 import { linked } from './facts/linked.ts';
 import { plainMarkdown } from './facts/markdown.ts';
@@ -36,7 +35,7 @@ export const showCommand: Command = {
       );
       return exit.ok;
     }
-    const document = eraPageDocument(page, factsOf(page.era));
+    const document = eraPageDocument(page);
     if (args.format === 'html') {
       const { renderHtml } = await import('../report/html.ts');
       process.stdout.write(renderHtml(document, new Map()));
@@ -62,25 +61,4 @@ async function withSource(page: EraPage, options: SourceOptions): Promise<EraPag
   } finally {
     await source.close();
   }
-}
-
-/** The record of an era as names and values; what it does not have is left out. */
-function factsOf(era: EraRecord): [name: string, value: string][] {
-  const facts: [string, string][] = [
-    ['era', era.id],
-    ['status', statusOf(era)],
-    ['anchor', anchorOf(era)],
-    ['subject', era.subject ?? ''],
-    ['author', era.author ?? ''],
-    ['date', era.date ? `${era.date} (${era.date_basis})` : ''],
-    ['releases', `${era.releases.join(', ') || 'none'}. ${era.release_note}`],
-    ['follows', era.previous ?? ''],
-    ['just before', era.before?.era ?? ''],
-    ['files', era.files.length > 0 ? `${era.files.join(', ')} (${era.files_basis})` : era.files_basis],
-    ['layout', era.layout],
-    ['role words', era.words.ext === null ? era.words.base : `${era.words.base}; extended: ${era.words.ext}`],
-    ['port', era.snapshot === null ? 'none' : `snapshots/${era.snapshot}`],
-    ['evidence', era.evidence],
-  ];
-  return facts.filter(([, value]) => value !== '');
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { eraFacts } from './era-facts.ts';
 import { diffLinks, type EraLinks, kernelUrl, type Link, links, sourceLinks } from './links.ts';
 import { type HunkLine, type PortHunk, portHunk } from './port-hunk.ts';
 import type { Citation } from './port-source.ts';
@@ -38,6 +39,8 @@ export interface EraPage {
   readonly toldIn: string | null;
   readonly story: Story;
   readonly stops: readonly StopPage[];
+  /** The record of the era as names and values for people. */
+  readonly facts: readonly (readonly [name: string, value: string])[];
   readonly links: EraLinks;
 }
 
@@ -51,6 +54,7 @@ export function eraPage(id: string): EraPage {
     toldIn: owner.id === era.id ? null : owner.id,
     story,
     stops: story.stops.map((stop) => stopPage(stop, owner)),
+    facts: eraFacts(era),
     links: links(id),
   };
 }

@@ -5,6 +5,7 @@ import { usesOf } from './load.ts';
 import { eraRecord } from './resolve.ts';
 import type { UsesTable } from './schema.ts';
 
+export { anchorOf, statusOf } from './era-facts.ts';
 export { type EraPage, eraPage, type StopPage, type UpstreamHunk, type UpstreamText } from './era-page.ts';
 export {
   bitRange,

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { UserError } from '../errors.ts';
 import {
+  anchorOf,
+  diffLinks,
   type EraRecord,
-  githubUrl,
-  kernelPatchUrl,
   type Link,
   layoutRecord,
   links,
   loadFacts,
   type PatchLinks,
+  readStory,
   story,
 } from '../facts/index.ts';
 
@@ -33,8 +34,10 @@ export interface ReportEra {
   readonly source: readonly Link[];
   /** Mails on lore.kernel.org. */
   readonly threads: readonly Link[];
-  /** The change itself: patch view and commit page; empty where no single commit is meant. */
+  /** The change itself: of the commit, of the one after it, or where no single one is meant of those that the story names. */
   readonly diff: readonly Link[];
+  /** The guided reading of the era, from the folder of the report. */
+  readonly page: string;
   /** Patch by patch, for the proposed series only. */
   readonly patches: readonly PatchLinks[];
   /** Markdown; null when the era is told in the story of `toldIn`, or nowhere. */
@@ -66,20 +69,30 @@ export function reportEra(era: EraRecord, replayed: boolean): ReportEra {
     previous: era.previous,
     layout: era.layout,
     layoutWhen: layoutRecord(era.layout).when,
-    revision: era.revision === null ? null : era.revision.replace(/^([0-9a-f]{12})[0-9a-f]{28}/, '$1'),
+    revision: era.revision === null ? null : anchorOf(era),
     source: found.filter((link) => !mails.includes(link)).map((link) => placeOnly(link, era)),
     threads: mails,
-    diff: era.commit
-      ? [
-          { title: 'patch', url: kernelPatchUrl(era.commit) },
-          { title: 'commit page', url: githubUrl(era.commit) },
-        ]
-      : [],
+    diff: diffsOf(era),
+    page: `eras/${era.id.replace('^', '-before')}.html`,
     patches: links(era.id).patches,
     story: shared ? null : text,
     toldIn: shared ? toldIn : null,
     replayed,
   };
+}
+
+function diffsOf(era: EraRecord): Link[] {
+  if (era.commit) return diffLinks(era.commit);
+  if (era.revision?.endsWith('^')) {
+    return diffLinks(era.revision.slice(0, -1)).map(({ title, url }) => ({
+      title: `${title} of the commit after it`,
+      url,
+    }));
+  }
+  const commits = readStory(era.id).stops.flatMap(({ commit }) =>
+    commit === null || commit === 'own' ? [] : [commit],
+  );
+  return [...new Set(commits)].map((sha) => ({ title: `patch ${sha.slice(0, 12)}`, url: diffLinks(sha)[0]!.url }));
 }
 
 /** The table names the commit, so the link needs the place only; the code before a commit links to that commit. */

@@ -2,9 +2,9 @@
 import type { EraPage, Link, PatchLinks, PortHunk, StopFigures, StopPage, UpstreamText } from '../facts/index.ts';
 import { type Block, code, diff, escaped, heading, list, markdown, table, text } from './document.ts';
 
-/** A guided reading of one era: story, stops, facts and links. `facts` are its lines of name and value. */
-export function eraPageDocument(page: EraPage, facts: readonly (readonly [name: string, value: string])[]): Block[] {
-  const { era, story, stops, links, toldIn } = page;
+/** A guided reading of one era: story, stops, facts and links. */
+export function eraPageDocument(page: EraPage): Block[] {
+  const { era, story, stops, facts, links, toldIn } = page;
   return [
     heading(1, escaped(story.title)),
     ...(toldIn === null
@@ -118,18 +118,12 @@ const figureName = (figure: string): string =>
 const words = (value: string): string =>
   value.startsWith('0x') ? value.split(' ').map(code).join(' ') : escaped(value);
 
+/** A list and no table: its links are longer than any column. */
 function patchBlocks(patches: readonly PatchLinks[]): Block[] {
   if (patches.length === 0) return [];
-  return [
-    heading(2, 'Patches'),
-    table(
-      ['patch', 'subject', 'outcome', 'links'],
-      patches.map(({ number, subject, outcome, links }) => [
-        number,
-        escaped(subject),
-        escaped(outcome),
-        links.map(linkText).join(', '),
-      ]),
-    ),
-  ];
+  const items = patches.map(
+    ({ number, subject, outcome, links }) =>
+      `${number}. ${escaped(subject)} (${escaped(outcome)}): ${links.map(linkText).join(', ')}`,
+  );
+  return [heading(2, 'Patches'), markdown(items.join('\n'))];
 }

@@ -12,7 +12,9 @@ const marked = new Marked({
     image: ({ text }) => htmlText(text),
     link(token) {
       const inner = this.parser.parseInline(token.tokens);
-      return /^(https:\/\/|#)/.test(token.href) ? `<a href="${htmlText(token.href)}">${inner}</a>` : inner;
+      return /^(https:\/\/|#|eras\/[\w.-]+\.html$)/.test(token.href)
+        ? `<a href="${htmlText(token.href)}">${inner}</a>`
+        : inner;
     },
   },
 });
