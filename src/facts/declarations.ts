@@ -11,7 +11,7 @@ export interface Declaration {
   readonly comment: string | null;
 }
 
-const start = /^(?:export )?(?:abstract )?(?:function|const|let|class|interface|type|enum) (\w+)/;
+const start = /^(?:export )?(?:abstract )?(?:function\*?|const|let|class|interface|type|enum) (\w+)/;
 /** A line at the margin that does not begin a statement closes the one above. */
 const goesOn = /^(?:\s|$|[)}\]])/;
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { eraFacts } from './era-facts.ts';
-import { diffLinks, type EraLinks, kernelUrl, type Link, links, sourceLinks } from './links.ts';
+import { certainLine, diffLinks, type EraLinks, kernelUrl, type Link, links, sourceLinks } from './links.ts';
 import { type HunkLine, type PortHunk, portHunk } from './port-hunk.ts';
-import type { Citation } from './port-source.ts';
 import { eraRecord } from './resolve.ts';
 import type { EraRecord } from './schema.ts';
 import { readStory } from './stories.ts';
@@ -68,8 +67,10 @@ function stopPage(stop: Stop, era: EraRecord): StopPage {
     title: stop.title,
     text: stop.text,
     hunks: stop.ports.map((reference) => {
-      const hunk = portHunk(reference, era.id);
-      return { ...hunk, links: hunk.cites ? citationLinks(hunk.cites) : [] };
+      const { cites, ...hunk } = portHunk(reference, era.id);
+      if (!cites) return { ...hunk, cites, links: [] };
+      const line = certainLine(cites.revision, cites.line ?? undefined);
+      return { ...hunk, cites: { ...cites, line: line ?? null }, links: sourceLinks(cites.revision, cites.path, line) };
     }),
     commit: sha === null ? null : { sha, links: [{ title: 'git.kernel.org', url: kernelUrl(sha) }, ...diffLinks(sha)] },
     places: stop.upstream,
@@ -78,5 +79,3 @@ function stopPage(stop: Stop, era: EraRecord): StopPage {
     unseen: stop.unseen,
   };
 }
-
-const citationLinks = ({ revision, path, line }: Citation): Link[] => sourceLinks(revision, path, line ?? undefined);

@@ -77,7 +77,7 @@ const isRelease = (revision: string): boolean => /^v\d/.test(revision);
 const isStable = (revision: string): boolean => /^v(2\.6\.\d+|[3-9]\.\d+|\d\d+\.\d+)\.\d+$/.test(revision);
 
 /** The text read for v5.17 was that of its fifth release candidate, so its lines are not those of the release. */
-const certainLine = (revision: string, line: number | undefined): number | undefined =>
+export const certainLine = (revision: string, line: number | undefined): number | undefined =>
   revision === 'v5.17' ? undefined : line;
 
 /** All 40 digits where the facts have them; anything else as it is. */

@@ -16,7 +16,7 @@ export function eraPageDocument(page: EraPage): Block[] {
         ]),
     ...sections(story.opening),
     heading(2, 'The reading'),
-    text(contents(stops)),
+    text(contents(page)),
     ...stops.flatMap((stop, index) => stopBlocks(stop, `${index + 1}`)),
     ...sections(story.closing),
     heading(2, 'Facts'),
@@ -35,8 +35,11 @@ const sections = (value: string): Block[] =>
     return title === undefined ? body : [heading(2, title), ...body];
   });
 
-const contents = (stops: readonly StopPage[]): string =>
-  `${stops.length} stops. Each has what we say of it, the lines of our port, where the kernel's own are, and a replay that shows it.`;
+function contents({ era, stops }: EraPage): string {
+  const own = `${stops.length} stops. Each has a few words of ours, the lines of our port, the place upstream, and a replay that shows the difference.`;
+  if (stops.some(({ upstream }) => upstream !== null)) return own;
+  return `${own} ${code(`mmu-eras show ${era.id} --repo DIR`)} adds the kernel's own hunks from a clone.`;
+}
 
 const linkText = ({ title, url }: Link): string => `[${escaped(title)}](${url})`;
 
