@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { showCommand } from '../../src/cli/show.ts';
 import { loadFacts } from '../../src/facts/index.ts';
 import { runCommand } from './capture.ts';
@@ -9,6 +9,10 @@ const show = async (...argv: readonly string[]): Promise<string> => {
   expect(code).toBe(0);
   return stdout;
 };
+
+// A synced cache of the developer's would add the kernel's own hunks.
+beforeAll(() => void vi.stubEnv('XDG_CACHE_HOME', '/nowhere'));
+afterAll(() => void vi.unstubAllEnvs());
 
 describe('show', () => {
   test('text: story, stops, facts and links without Markdown marks, paragraphs at most 100 columns', async () => {
