@@ -15,7 +15,10 @@ export interface UpstreamHunk {
 }
 
 /** What the kernel's diff has for a stop, or why it cannot be shown. */
-export type UpstreamText = { readonly hunks: readonly UpstreamHunk[] } | { readonly missing: string };
+export type UpstreamText =
+  | { readonly hunks: readonly UpstreamHunk[] }
+  /** `command` gets what is missing, null where nothing can. */
+  | { readonly missing: string; readonly command: string | null };
 
 /** One stop with everything it leads to. */
 export interface StopPage {

@@ -88,7 +88,11 @@ function upstreamBlocks({ commit, places, upstream }: StopPage): Block[] {
 }
 
 function upstreamText(upstream: UpstreamText): Block[] {
-  if ('missing' in upstream) return [text(escaped(upstream.missing))];
+  if ('missing' in upstream) {
+    const { missing, command } = upstream;
+    // In a block of its own, so that it can be copied whole.
+    return [text(escaped(missing)), ...(command === null ? [] : [markdown(`\`\`\`\n${command}\n\`\`\``)])];
+  }
   return upstream.hunks.map(({ path, lines }) => diff(`Upstream: ${code(path)}`, lines));
 }
 

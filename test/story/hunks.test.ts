@@ -181,6 +181,7 @@ describe('upstream hunks', () => {
     expect(asked).toEqual(['v5.19..01b31714bd90be2784f7145bf93b7f78f3d081e1']);
     expect(page.stops[3]!.upstream).toEqual({
       missing: 'No hunk of the upstream diff is about kvm_mmu_child_role.',
+      command: null,
     });
   });
 
@@ -197,7 +198,10 @@ describe('upstream hunks', () => {
         throw missing;
       }),
     );
-    expect(first(page)).toEqual({ missing: missing.message });
+    expect(first(page)).toEqual({
+      missing: 'The upstream hunk is not at hand: clone: no commit 01b31714bd90.',
+      command: 'git fetch',
+    });
   });
 
   it('what was never merged has no diff, and an error that is ours stays one', async () => {
@@ -205,7 +209,10 @@ describe('upstream hunks', () => {
       eraPage('no-unload-v2'),
       source(async () => ''),
     );
-    expect(page.stops[2]!.upstream).toEqual({ missing: 'There is no upstream diff: this part is in no kernel.' });
+    expect(page.stops[2]!.upstream).toEqual({
+      missing: 'There is no upstream diff: this part is in no kernel.',
+      command: null,
+    });
     const broken = source(async () => {
       throw new TypeError('broken');
     });

@@ -27,15 +27,18 @@ export async function withUpstream(page: EraPage, source: UpstreamSource): Promi
 async function upstreamText(stop: StopPage, era: EraRecord, source: UpstreamSource): Promise<UpstreamText> {
   try {
     const text = await diffOf(stop, era, source);
-    if (text === null) return { missing: 'There is no upstream diff: this part is in no kernel.' };
+    if (text === null) return missing('There is no upstream diff: this part is in no kernel.');
     const hunks = stop.places.flatMap((place) => hunksOf(text, place));
     if (hunks.length > 0) return { hunks: atMost(hunks, mostLines) };
-    return { missing: `No hunk of the upstream diff is about ${stop.places.map(({ name }) => name).join(' or ')}.` };
+    return missing(`No hunk of the upstream diff is about ${stop.places.map(({ name }) => name).join(' or ')}.`);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    return { missing: error.message };
+    const { place, found, suggestion } = error.mistake;
+    return { missing: `The upstream hunk is not at hand: ${place}: ${found}.`, command: suggestion ?? null };
   }
 }
+
+const missing = (text: string): UpstreamText => ({ missing: text, command: null });
 
 /** The diff of the stop's commit, or between the two eras where no commit is meant; null for what was never merged. */
 async function diffOf(stop: StopPage, era: EraRecord, source: UpstreamSource): Promise<string | null> {
