@@ -66,6 +66,14 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     describe: 'the story of an era, its facts and its links',
     load: async () => (await import('./show.ts')).showCommand,
   },
+  diff: {
+    describe: 'what a commit or release changed, from your clone or a capsule; what one port changed from another',
+    load: async () => (await import('./diff.ts')).diffCommand,
+  },
+  upstream: {
+    describe: 'fetch just the commits of the facts into a small cache, or pack them into one file',
+    load: async () => (await import('./upstream.ts')).upstreamCommand,
+  },
   links: {
     describe: 'commits and mails of the eras, patch by patch for a proposed series',
     load: async () => (await import('./links.ts')).linksCommand,

@@ -75,9 +75,8 @@ export class CloneSource implements UpstreamSource {
   }
 
   async diff(revision: string, paths: readonly string[]): Promise<string> {
-    const { id, parents } = await this.#present(revision);
-    const from = parents[0] === undefined ? emptyTree : (await this.#present(parents[0], `the parent of ${id}`)).id;
-    return await this.#diff(from, id, parents.length > 1 && paths.length === 0 ? kvmPaths : paths);
+    const ends = await this.#ends(revision, paths);
+    return await this.#diff(ends.from, ends.to, ends.paths);
   }
 
   async diffBetween(from: string, to: string, paths: readonly string[]): Promise<string> {
@@ -102,14 +101,45 @@ export class CloneSource implements UpstreamSource {
     this.reader.close();
   }
 
-  async #diff(from: string, to: string, paths: readonly string[]): Promise<string> {
-    const wanted = paths.map(normalPath);
+  /** Ids of the blobs at or below the paths in one commit. */
+  async textsBelow(id: string, paths: readonly string[]): Promise<string[]> {
+    const list = await this.run(['ls-tree', '-r', '-z', '--full-tree', id, '--', ...paths]);
+    return [...list.stdout.toString('utf8').matchAll(/(?:^|\0)\d+ blob ([0-9a-f]{40})\t/g)].map((match) => match[1]!);
+  }
+
+  /** Ids of the blobs that `diff` of a commit without paths needs. */
+  async textsOfDiff(revision: string): Promise<string[]> {
+    const { from, to, paths } = await this.#ends(revision, []);
+    return (await this.#changes(from, to, paths)).blobs;
+  }
+
+  /** What a commit is compared with, and the paths where none were named. */
+  async #ends(
+    revision: string,
+    paths: readonly string[],
+  ): Promise<{ from: string; to: string; paths: readonly string[] }> {
+    const { id, parents } = await this.#present(revision);
+    const from = parents[0] === undefined ? emptyTree : (await this.#present(parents[0], `the parent of ${id}`)).id;
+    return { from, to: id, paths: parents.length > 1 && paths.length === 0 ? kvmPaths : paths };
+  }
+
+  /** The files that a diff must look at, and their blobs. */
+  async #changes(
+    from: string,
+    to: string,
+    wanted: readonly string[],
+  ): Promise<{ selected: string[]; blobs: string[] }> {
     const raw = ['diff-tree', '-r', '-z', '--raw', '--no-abbrev', '--no-renames', from, to];
     const changed = changedFiles((await this.run(raw)).stdout.toString('utf8'));
     const selected = selectedPaths(changed, wanted);
-    if (selected.length === 0) return '';
     const names = new Set(selected);
-    const blobs = changed.filter(({ path }) => names.has(path)).flatMap((file) => file.blobs);
+    return { selected, blobs: changed.filter(({ path }) => names.has(path)).flatMap((file) => file.blobs) };
+  }
+
+  async #diff(from: string, to: string, paths: readonly string[]): Promise<string> {
+    const wanted = paths.map(normalPath);
+    const { selected, blobs } = await this.#changes(from, to, wanted);
+    if (selected.length === 0) return '';
     const absent = await this.absent(blobs);
     if (absent.length > 0) throw await this.missingObjects(absent, `the diff of ${to}`);
     const patch = await this.run(['diff-tree', '-r', '-p', ...diffOptions, from, to, '--', ...selected]);

@@ -32,6 +32,14 @@ export function explainGit(place: string, stderr: string): UserError {
       expected: 'a clone of the kernel: a work tree, a linked worktree, a bare repository or a mirror',
     });
   }
+  const gone = /unable to normalize alternate object path: (.*)/.exec(stderr);
+  if (gone) {
+    return new UserError({
+      place,
+      found: `no objects at ${gone[1]} (any more)`,
+      expected: 'a clone that stays where it is',
+    });
+  }
   if (isDamage(stderr)) {
     return new UserError({
       place,

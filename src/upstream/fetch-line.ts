@@ -8,6 +8,9 @@ import { parseRevision } from './revision.ts';
 /** Linus Torvalds' tree, which has every merged commit that the facts name. */
 export const mainlineUrl = 'https://git.kernel.org/pub/scm/linux/kernel/git/torvalds/linux.git';
 
+/** To a server, who has a commit has its texts too; single texts are only sent to one who names no commits of his own. */
+export const withoutHaves: readonly string[] = ['-c', 'fetch.negotiationAlgorithm=noop'];
+
 /** The command that brings a missing revision into a clone. A shallow clone stays shallow, a full one stays full. */
 export async function fetchCommitLine(located: Located, revision: string): Promise<string> {
   const { base, isId, steps } = parseRevision(revision);
@@ -21,7 +24,7 @@ export async function fetchCommitLine(located: Located, revision: string): Promi
 /** The command that brings missing blobs or trees into a partial clone: it asks for exactly these. */
 export async function fetchObjectsLine(located: Located, ids: readonly string[]): Promise<string> {
   const options = ['fetch', '--no-tags', '--no-write-fetch-head', '--filter=blob:none'];
-  return line(located, [...options, await remoteOf(located), ...ids]);
+  return line(located, [...withoutHaves, ...options, await remoteOf(located), ...ids]);
 }
 
 const line = ({ repo }: Located, args: readonly string[]): string => ['git', '-C', repo, ...args].map(quoted).join(' ');

@@ -49,7 +49,13 @@ export async function runGit(call: GitCall): Promise<GitResult> {
   const git = simpleGit({
     baseDir: call.cwd,
     allowEnvironment: Object.keys(env),
-    unsafe: { allowUnsafeConfigPaths: true, allowUnsafeFsMonitor: true, allowUnsafeHooksPath: true },
+    // Of these we use only what turns such things off, and --upload-pack with a text of ours.
+    unsafe: {
+      allowUnsafeConfigPaths: true,
+      allowUnsafeFsMonitor: true,
+      allowUnsafeHooksPath: true,
+      allowUnsafePack: true,
+    },
     // Nobody answers there: without a text of ours, standard input ends at once.
     input: () => call.input ?? '',
     errors: (error, { exitCode, stdOut, stdErr }) => {

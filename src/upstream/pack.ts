@@ -6,6 +6,7 @@ import { writeCapsule } from './capsule-file.ts';
 import type { CloneSource } from './clone.ts';
 import { kvmPaths } from './paths.ts';
 import { isTag, type Plan } from './plan.ts';
+import { parseRevision } from './revision.ts';
 import { decodeText } from './text.ts';
 
 /** What went into a capsule, and what the clone did not have. */
@@ -73,6 +74,11 @@ async function gather(source: CloneSource, plan: Plan): Promise<Gathered> {
       continue;
     }
     if (isTag(revision)) found.tags.set(revision, info.id);
+    // `X^` is the parent of a commit: its texts count, not what it changed.
+    if (parseRevision(revision).steps > 0) {
+      if (!found.commits.has(info.id)) found.commits.set(info.id, null);
+      continue;
+    }
     const [parent] = info.parents;
     if (parent !== undefined && !(await source.has(parent))) {
       found.absent.push({ revision, why: `its parent ${parent} is not in the clone, so there is no diff` });

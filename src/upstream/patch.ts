@@ -5,6 +5,7 @@ import { isBelow } from './paths.ts';
 export interface Hunk {
   /** The whole `@@ -1,7 +1,9 @@ function` line. */
   readonly header: string;
+  /** Line that the first line of the hunk is, or would be, on each side: `@@ -0,0` is 1, too. */
   readonly oldStart: number;
   readonly newStart: number;
   /** Lines with their ` `, `+`, `-` or `\` in front. */
@@ -51,12 +52,16 @@ function parseFile(text: string): PatchFile {
   const header = first < 0 ? lines : lines.slice(0, first);
   const hunks: { header: string; oldStart: number; newStart: number; lines: string[] }[] = [];
   for (const line of first < 0 ? [] : lines.slice(first)) {
-    const match = /^@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@/.exec(line);
-    if (match) hunks.push({ header: line, oldStart: Number(match[1]), newStart: Number(match[2]), lines: [] });
+    const match = /^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@/.exec(line);
+    if (match)
+      hunks.push({ header: line, oldStart: start(match[1], match[2]), newStart: start(match[3], match[4]), lines: [] });
     else hunks.at(-1)!.lines.push(line);
   }
   return { ...pathsOf(header), header, hunks };
 }
+
+/** A side without lines names the line before it. */
+const start = (line: string | undefined, count: string | undefined): number => Number(line) + (count === '0' ? 1 : 0);
 
 /** The two paths, from the header lines that hold only one each where there are such. */
 function pathsOf(header: readonly string[]): { oldPath: string | null; newPath: string | null } {
