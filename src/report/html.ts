@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { Marked } from 'marked';
 import { anchorOf, type Block, blockMarkdown, type DiffLine, htmlText, numericColumns, plain } from './document.ts';
+import { htmlShell } from './html-shell.ts';
 import { pageStyle } from './html-style.ts';
 import { type Svg, styleOf, withoutStyle } from './svg.ts';
 import type { Cell } from './table.ts';
@@ -24,25 +25,10 @@ export function renderHtml(blocks: readonly Block[], pictures: ReadonlyMap<strin
   const page = new Page(pictures);
   const body = blocks.map((block) => page.block(block)).join('\n');
   const [first] = pictures.values();
-  return [
-    '<!doctype html>',
-    '<html lang="en">',
-    '<head>',
-    '<meta charset="utf-8">',
-    '<meta name="viewport" content="width=device-width, initial-scale=1">',
-    // Nothing is loaded and nothing runs, whatever a workload is called.
-    `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">`,
-    '<meta name="color-scheme" content="light dark">',
-    `<title>${htmlText(page.title)}</title>`,
-    `<style>${pageStyle}${first ? styleOf(first) : ''}</style>`,
-    '</head>',
-    '<body>',
+  return htmlShell(page.title, `${pageStyle}${first ? styleOf(first) : ''}`, [
     `<nav aria-label="Contents"><details open><summary>Contents</summary>${page.contents()}</details></nav>`,
     `<main>${body}</main>`,
-    '</body>',
-    '</html>',
-    '',
-  ].join('\n');
+  ]);
 }
 
 class Page {

@@ -10,25 +10,51 @@ import {
   type UpstreamHunk,
   type UpstreamText,
 } from '../../facts/index.ts';
-import { type Hunk, parsePatch } from '../../upstream/patch.ts';
+import { cutToDefinition } from '../../upstream/cut.ts';
+import { type Hunk, type PatchFile, parsePatch } from '../../upstream/patch.ts';
 import type { UpstreamSource } from '../../upstream/source.ts';
+import { type Elsewhere, eraRevision } from '../../upstream/subject.ts';
 
 /** More lines than a stop needs; what is left out is counted. */
 const mostLines = 120;
 
-/** The page with what the kernel's own diffs have for each stop. */
-export async function withUpstream(page: EraPage, source: UpstreamSource): Promise<EraPage> {
+/** A change by the revisions on both sides; `from` of a commit is its first parent. */
+interface Change {
+  readonly from: string;
+  readonly to: string;
+  readonly single: boolean;
+}
+
+/** The page with what the kernel's own diffs have for each stop. `at` names eras in a tree without the original ids. */
+export async function withUpstream(page: EraPage, source: UpstreamSource, at: Elsewhere): Promise<EraPage> {
   const owner = eraRecord(page.story.era);
   const stops: StopPage[] = [];
-  for (const stop of page.stops) stops.push({ ...stop, upstream: await upstreamText(stop, owner, source) });
+  for (const stop of page.stops) {
+    stops.push({ ...stop, upstream: await upstreamText(stop, changeOf(stop, owner, at), source) });
+  }
   return { ...page, stops };
 }
 
-async function upstreamText(stop: StopPage, era: EraRecord, source: UpstreamSource): Promise<UpstreamText> {
+/** The stop's commit, or from the era before to this one where no commit is meant; null for what was never merged. */
+function changeOf({ commit }: StopPage, era: EraRecord, at: Elsewhere): Change | null {
+  const known = (one: EraRecord): boolean => one.revision !== null || at.has(one.id);
+  if (commit) {
+    const to = commit.sha === era.commit ? eraRevision(era, at) : commit.sha;
+    return { from: `${to}^`, to, single: true };
+  }
+  const before = era.previous === null ? null : eraRecord(era.previous);
+  if (before === null || !known(before) || !known(era)) return null;
+  return { from: eraRevision(before, at), to: eraRevision(era, at), single: false };
+}
+
+async function upstreamText(stop: StopPage, change: Change | null, source: UpstreamSource): Promise<UpstreamText> {
+  if (change === null) return missing('There is no upstream diff: this part is in no kernel.');
   try {
-    const text = await diffOf(stop, era, source);
-    if (text === null) return missing('There is no upstream diff: this part is in no kernel.');
-    const hunks = stop.places.flatMap((place) => hunksOf(text, place));
+    const paths = [...new Set(stop.places.flatMap(({ path }) => [path, ...olderPaths(path)]))];
+    const { from, to, single } = change;
+    const files = parsePatch(await (single ? source.diff(to, paths) : source.diffBetween(from, to, paths)));
+    const hunks: UpstreamHunk[] = [];
+    for (const place of stop.places) hunks.push(...(await hunksOf(files, place, change, source)));
     if (hunks.length > 0) return { hunks: atMost(hunks, mostLines) };
     return missing(`No hunk of the upstream diff is about ${stop.places.map(({ name }) => name).join(' or ')}.`);
   } catch (error) {
@@ -40,37 +66,41 @@ async function upstreamText(stop: StopPage, era: EraRecord, source: UpstreamSour
 
 const missing = (text: string): UpstreamText => ({ missing: text, command: null });
 
-/** The diff of the stop's commit, or between the two eras where no commit is meant; null for what was never merged. */
-async function diffOf(stop: StopPage, era: EraRecord, source: UpstreamSource): Promise<string | null> {
-  const paths = [...new Set(stop.places.flatMap(({ path }) => [path, ...olderPaths(path)]))];
-  if (stop.commit) return source.diff(stop.commit.sha, paths);
-  const before = era.previous === null ? null : eraRecord(era.previous).revision;
-  return before === null || era.revision === null ? null : source.diffBetween(before, era.revision, paths);
-}
-
 /** Where a file stood before the folders mmu/, svm/ and vmx/ were made, so that git sees the renames. */
 const olderPaths = (path: string): string[] => {
   const [, name] = /^arch\/x86\/kvm\/(?:mmu|svm|vmx)\/(mmu\.c|paging_tmpl\.h|svm\.c|vmx\.c)$/.exec(path) ?? [];
   return name === undefined ? [] : [`arch/x86/kvm/${name}`];
 };
 
-/** Hunks that define or change `name`; those that only mention it when there are none. */
-function hunksOf(patch: string, { path, name }: KernelReference): UpstreamHunk[] {
+/** The changed lines of a definition; what calls it or makes use of it when it is not defined in the file itself. */
+async function hunksOf(
+  patch: readonly PatchFile[],
+  { path, name }: KernelReference,
+  { from, to }: Change,
+  source: UpstreamSource,
+): Promise<UpstreamHunk[]> {
+  const files = patch.filter(({ oldPath, newPath }) => (newPath ?? oldPath) === path);
+  const side = async (revision: string, file: string | null): Promise<string | null> =>
+    file === null ? null : source.readFile(revision, file);
+  const cut = await cutToDefinition(files, name, async ({ oldPath, newPath }) => ({
+    before: await side(from, oldPath),
+    after: await side(to, newPath),
+  }));
   const word = new RegExp(`\\b${name}\\b`);
-  const definition = new RegExp(`^[ +-](?:[\\w*].*)?\\b${name}\\b`);
-  const hunks = parsePatch(patch)
-    .filter(({ oldPath, newPath }) => (newPath ?? oldPath) === path)
-    .flatMap((file) => file.hunks);
-  const about = hunks.filter(({ header, lines }) => word.test(header) || lines.some((line) => definition.test(line)));
-  const chosen = about.length > 0 ? about : hunks.filter(({ lines }) => lines.some((line) => word.test(line)));
-  return chosen.map((hunk) => ({ path, lines: linesOf(hunk) }));
+  const chosen = cut.files.flatMap(({ hunks }) => hunks);
+  const hunks =
+    chosen.length > 0
+      ? chosen
+      : files
+          .flatMap((file) => file.hunks)
+          .filter(({ lines }) => lines.some((line) => /^[+-]/.test(line) && word.test(line)));
+  return hunks.map((hunk) => ({ path, lines: linesOf(hunk) }));
 }
 
 function linesOf({ header, lines }: Hunk): HunkLine[] {
-  const place = /^@@ (.*?) @@ ?(.*)$/.exec(header);
-  const title = place ? `${place[1]} ${place[2]}`.trim() : header;
+  const [, place = header, section = ''] = /^@@ (.*?) @@ ?(.*)$/.exec(header) ?? [];
   return [
-    { mark: 'gap', text: title },
+    { mark: 'gap', text: `${place} ${section}`.trim() },
     ...lines.map((line): HunkLine => {
       const mark = line[0];
       return { mark: mark === '+' || mark === '-' ? mark : ' ', text: line.slice(1).replaceAll('\t', '        ') };
@@ -78,25 +108,18 @@ function linesOf({ header, lines }: Hunk): HunkLine[] {
   ];
 }
 
-/** The first lines of them all; a hunk that is cut says how much is missing. */
+/** The first lines of them all; what is cut is counted. */
 function atMost(hunks: readonly UpstreamHunk[], most: number): UpstreamHunk[] {
-  let room = most;
   const kept: UpstreamHunk[] = [];
+  let room = most;
   for (const { path, lines } of hunks) {
     if (room <= 0) break;
-    const left = lines.length - room;
-    kept.push(
-      left > 0
-        ? { path, lines: [...lines.slice(0, room), { mark: 'gap', text: `${left} more lines` }] }
-        : { path, lines },
-    );
+    kept.push({ path, lines: lines.slice(0, room) });
     room -= lines.length;
   }
-  const cut = hunks.length - kept.length;
-  if (cut > 0) {
-    const last = kept.pop()!;
-    const more: HunkLine = { mark: 'gap', text: `${cut} more ${cut === 1 ? 'hunk' : 'hunks'}` };
-    kept.push({ ...last, lines: [...last.lines, more] });
-  }
-  return kept;
+  const count = (all: readonly UpstreamHunk[]): number => all.reduce((sum, { lines }) => sum + lines.length, 0);
+  const left = count(hunks) - count(kept);
+  if (left === 0) return kept;
+  const { path, lines } = kept.pop()!;
+  return [...kept, { path, lines: [...lines, { mark: 'gap', text: `${left} more lines` }] }];
 }
