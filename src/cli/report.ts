@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { join } from 'node:path';
-import { eraPage } from '../facts/index.ts';
+import { eraPage } from '../facts/reading.ts';
 import type { HostOptions } from '../replay/host.ts';
 import { gatherReport } from '../replay/report-model.ts';
 import { bundledWorkloads, loadWorkload } from '../workload/bundled.ts';

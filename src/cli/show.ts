@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { ArgumentsCamelCase, Argv } from 'yargs';
-import { eraPage, resolveEra } from '../facts/index.ts';
+import { resolveEra } from '../facts/index.ts';
+import { eraPage } from '../facts/reading.ts';
 import { storyMarkdown } from '../facts/story.ts';
 import { renderMarkdown } from '../report/document.ts';
 import { eraPageDocument } from '../report/era-page.ts';

@@ -6,7 +6,6 @@ import { eraRecord } from './resolve.ts';
 import type { UsesTable } from './schema.ts';
 
 export { anchorOf, statusOf } from './era-facts.ts';
-export { type EraPage, eraPage, type StopPage, type UpstreamHunk, type UpstreamText } from './era-page.ts';
 export {
   bitRange,
   bitRecord,
@@ -35,7 +34,6 @@ export {
   sourceUrl,
 } from './links.ts';
 export { type Facts, loadFacts } from './load.ts';
-export { type HunkLine, type PortHunk, portHunk } from './port-hunk.ts';
 export { type Citation, citedFunctions } from './port-source.ts';
 export { eraRecord, resolveEra, resolveEras, seedEras } from './resolve.ts';
 export type {

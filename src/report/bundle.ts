@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-import type { EraPage } from '../facts/index.ts';
+import type { EraPage } from '../facts/reading.ts';
 import type { ReportModel } from '../replay/report-model.ts';
 import { drawCharts } from './charts.ts';
 import { renderMarkdown } from './document.ts';

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import type { EraPage, Link, PatchLinks, PortHunk, StopFigures, StopPage, UpstreamText } from '../facts/index.ts';
+import type { Link, PatchLinks, StopFigures } from '../facts/index.ts';
+import type { EraPage, PortHunk, StopPage, UpstreamText } from '../facts/reading.ts';
 import { type Block, code, diff, escaped, heading, list, markdown, table, text } from './document.ts';
 
 /** A guided reading of one era: story, stops, facts and links. */

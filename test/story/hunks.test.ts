@@ -2,8 +2,8 @@
 import { describe, expect, it, test } from 'vitest';
 import { withUpstream } from '../../src/cli/facts/upstream-hunks.ts';
 import { UserError } from '../../src/errors.ts';
-import { type EraPage, eraPage, type PortHunk, portHunk } from '../../src/facts/index.ts';
 import { parseReference } from '../../src/facts/port-source.ts';
+import { type EraPage, eraPage, type PortHunk, portHunk } from '../../src/facts/reading.ts';
 import { parseStory, storyMarkdown } from '../../src/facts/story.ts';
 import type { UpstreamSource } from '../../src/upstream/source.ts';
 import { mistakeOf } from '../facts/mistake.ts';

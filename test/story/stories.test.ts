@@ -2,9 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, test } from 'vitest';
-import { allStories, citedFunctions, eraPage, eraRecord, loadFacts, stopEras } from '../../src/facts/index.ts';
+import { allStories, citedFunctions, eraRecord, loadFacts, stopEras } from '../../src/facts/index.ts';
 import { commitsFolder } from '../../src/facts/load.ts';
 import { portDeclaration } from '../../src/facts/port-source.ts';
+import { eraPage } from '../../src/facts/reading.ts';
 import { storyFigures } from '../../src/replay/story-figures.ts';
 
 const stories = allStories();

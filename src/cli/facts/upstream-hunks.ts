@@ -1,15 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { UserError } from '../../errors.ts';
-import {
-  type EraPage,
-  type EraRecord,
-  eraRecord,
-  type HunkLine,
-  type KernelReference,
-  type StopPage,
-  type UpstreamHunk,
-  type UpstreamText,
-} from '../../facts/index.ts';
+import { type EraRecord, eraRecord, type KernelReference } from '../../facts/index.ts';
+import type { EraPage, HunkLine, StopPage, UpstreamHunk, UpstreamText } from '../../facts/reading.ts';
 import { cutToDefinition } from '../../upstream/cut.ts';
 import { type Hunk, type PatchFile, parsePatch } from '../../upstream/patch.ts';
 import type { UpstreamSource } from '../../upstream/source.ts';
