@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { eraDiffs } from './era-diffs.ts';
 import { eraFacts } from './era-facts.ts';
 import { certainLine, diffLinks, type EraLinks, kernelUrl, type Link, links, sourceLinks } from './links.ts';
 import { type HunkLine, type PortHunk, portHunk } from './port-hunk.ts';
@@ -44,6 +45,8 @@ export interface EraPage {
   /** The record of the era as names and values for people. */
   readonly facts: readonly (readonly [name: string, value: string])[];
   readonly links: EraLinks;
+  /** The upstream diffs of the era. */
+  readonly diffs: readonly Link[];
 }
 
 /** The page of an era from its facts, its story, the ports and the figures of the replays. Throws UserError. */
@@ -58,6 +61,7 @@ export function eraPage(id: string): EraPage {
     stops: story.stops.map((stop) => stopPage(stop, owner)),
     facts: eraFacts(era),
     links: links(id),
+    diffs: eraDiffs(era),
   };
 }
 

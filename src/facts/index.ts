@@ -5,6 +5,7 @@ import { usesOf } from './load.ts';
 import { eraRecord } from './resolve.ts';
 import type { UsesTable } from './schema.ts';
 
+export { eraDiffs } from './era-diffs.ts';
 export { anchorOf, statusOf } from './era-facts.ts';
 export {
   bitRange,

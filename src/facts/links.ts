@@ -74,7 +74,7 @@ export const diffLinks = (sha: string): Link[] => [
 const isRelease = (revision: string): boolean => /^v\d/.test(revision);
 
 /** Three numbers since v3.0, four before. */
-const isStable = (revision: string): boolean => /^v(2\.6\.\d+|[3-9]\.\d+|\d\d+\.\d+)\.\d+$/.test(revision);
+export const isStable = (revision: string): boolean => /^v(2\.6\.\d+|[3-9]\.\d+|\d\d+\.\d+)\.\d+$/.test(revision);
 
 /** The text read for v5.17 was that of its fifth release candidate, so its lines are not those of the release. */
 export const certainLine = (revision: string, line: number | undefined): number | undefined =>

@@ -2,14 +2,13 @@
 import { UserError } from '../errors.ts';
 import {
   anchorOf,
-  diffLinks,
   type EraRecord,
+  eraDiffs,
   type Link,
   layoutRecord,
   links,
   loadFacts,
   type PatchLinks,
-  readStory,
   story,
 } from '../facts/index.ts';
 
@@ -34,7 +33,7 @@ export interface ReportEra {
   readonly source: readonly Link[];
   /** Mails on lore.kernel.org. */
   readonly threads: readonly Link[];
-  /** The change itself: of the commit, of the one after it, or where no single one is meant of those that the story names. */
+  /** The change itself, as `eraDiffs` finds it. */
   readonly diff: readonly Link[];
   /** The guided reading of the era, from the folder of the report. */
   readonly page: string;
@@ -72,27 +71,13 @@ export function reportEra(era: EraRecord, replayed: boolean): ReportEra {
     revision: era.revision === null ? null : anchorOf(era),
     source: found.filter((link) => !mails.includes(link)).map((link) => placeOnly(link, era)),
     threads: mails,
-    diff: diffsOf(era),
+    diff: eraDiffs(era),
     page: `eras/${era.id.replace('^', '-before')}.html`,
     patches: links(era.id).patches,
     story: shared ? null : text,
     toldIn: shared ? toldIn : null,
     replayed,
   };
-}
-
-function diffsOf(era: EraRecord): Link[] {
-  if (era.commit) return diffLinks(era.commit);
-  if (era.revision?.endsWith('^')) {
-    return diffLinks(era.revision.slice(0, -1)).map(({ title, url }) => ({
-      title: `${title} of the commit after it`,
-      url,
-    }));
-  }
-  const commits = readStory(era.id).stops.flatMap(({ commit }) =>
-    commit === null || commit === 'own' ? [] : [commit],
-  );
-  return [...new Set(commits)].map((sha) => ({ title: `patch ${sha.slice(0, 12)}`, url: diffLinks(sha)[0]!.url }));
 }
 
 /** The table names the commit, so the link needs the place only; the code before a commit links to that commit. */

@@ -5,7 +5,7 @@ import { type Block, code, diff, escaped, heading, list, markdown, table, text }
 
 /** A guided reading of one era: story, stops, facts and links. */
 export function eraPageDocument(page: EraPage): Block[] {
-  const { era, story, stops, facts, links, toldIn } = page;
+  const { era, story, stops, facts, links, diffs, toldIn } = page;
   return [
     heading(1, escaped(story.title)),
     ...(toldIn === null
@@ -23,7 +23,7 @@ export function eraPageDocument(page: EraPage): Block[] {
     heading(2, 'Facts'),
     list(facts.map(([name, value]) => `${name}: ${escaped(value)}`)),
     heading(2, 'Links'),
-    list(links.links.map(linkText)),
+    list([...links.links.map(linkText), ...(diffs.length === 0 ? [] : [`diffs: ${diffs.map(linkText).join(', ')}`])]),
     ...patchBlocks(links.patches),
   ];
 }

@@ -8,8 +8,9 @@ import { eraName } from './era-label.ts';
 export function eraBlocks(eras: readonly ReportEra[]): Block[] {
   return [
     heading(2, 'Eras'),
+    text('The name of an era opens its reading: port hunks, places upstream, replays.'),
     table(
-      ['era', 'reading', 'source', 'read it at', 'date', 'releases', 'mails', 'diff', 'what it is'],
+      ['era', 'source', 'read it at', 'date', 'releases', 'mails', 'diff', 'what it is'],
       eras.map((era) => row(eras, era)),
     ),
     ...eras.map((era) => details(storyTitle(eras, era), storyBlocks(era))),
@@ -18,8 +19,7 @@ export function eraBlocks(eras: readonly ReportEra[]): Block[] {
 
 function row(eras: readonly ReportEra[], era: ReportEra): string[] {
   return [
-    `**${escaped(eraName(eras, era.id))}**`,
-    `[with stops](${era.page})`,
+    `**[${escaped(eraName(eras, era.id))}](${era.page})**`,
     era.revision === null ? 'a series of mails' : code(era.revision),
     linkList(era.source),
     era.date ?? '',
@@ -46,7 +46,6 @@ function storyBlocks(era: ReportEra): Block[] {
       ...(era.previous === null ? [] : [`Follows ${code(era.previous)}`]),
     ]),
     ...(era.story === null ? [] : [markdown(inset(era.story))]),
-    text(`[Read it with its stops](${era.page}): port hunks, upstream places and replays.`),
     ...(era.toldIn === null ? [] : [text(`Told in the story of ${code(era.toldIn)}.`)]),
     ...patchBlocks(era.patches),
   ];

@@ -3,6 +3,8 @@ import { describe, expect, test } from 'vitest';
 import {
   bootlinUrl,
   diffLinks,
+  eraDiffs,
+  eraRecord,
   githubUrl,
   kernelPatchUrl,
   kernelUrl,
@@ -99,6 +101,17 @@ describe('links', () => {
 
   test('the diff of a commit, by its whole sha where twelve digits are given', () => {
     expect(diffLinks('e5ed0fb01004').map(({ url }) => url)).toEqual([kernelPatchUrl(sha), githubUrl(sha)]);
+  });
+
+  test('the diffs of an era: its commit, the one after it, milestones since the era before, what its story names', () => {
+    const titles = (id: string): string[] => eraDiffs(eraRecord(id)).map(({ title }) => title);
+    expect(titles('cr0wp')).toEqual(['patch', 'commit page']);
+    expect(titles('role-union^')).toEqual(['patch after it', 'commit page after it']);
+    expect(titles('v5.10')).toEqual(['patch de3ccd26fafc', 'patch 47c42e6b4192', 'patch 8053f924cad3']);
+    expect(titles('v5.19')).toEqual(['patch 7a7ae8292391', 'patch faf729621c96', 'patch 84e5ffd045f3']);
+    // The milestones of v6.4 are in 6.1.192 already.
+    expect(titles('v6.12')).toEqual(['patch e40bcf9f3a18', 'patch 0e3223d8d00a', 'patch b299c273c06f']);
+    for (const { id } of loadFacts().eras) expect(titles(id).length).toBeGreaterThan(0);
   });
 
   test('a stable era has the tag of its kernel in the stable tree', () => {
