@@ -54,11 +54,9 @@ export function requiredDeclaration(ref: PortReference): Declaration {
 
 /** What the doc comment of a declaration cites first; null when it cites nothing. */
 export function citationOf({ comment }: Declaration, folder: string): Citation | null {
-  const match = /^([0-9a-f]{12}|v\d+(?:\.\d+)+) ([\w./-]+\.[ch])\b(?::(\d+))?([^:(.;,]*?\w+:(\d+))?/.exec(
-    comment ?? '',
-  );
+  const match = /^([0-9a-f]{12}|v\d+(?:\.\d+)+) ([\w./-]+\.[ch])\b(?::(\d+)| \w+:(\d+))?/.exec(comment ?? '');
   if (!match) return null;
-  const [, revision, path, line, , lineOfName] = match;
+  const [, revision, path, line, lineOfName] = match;
   const at = line ?? lineOfName;
   const whole = fullPath(path!, folder);
   return whole === null ? null : { revision: revision!, path: whole, line: at === undefined ? null : Number(at) };

@@ -82,10 +82,13 @@ function portBlock({
 }
 
 function upstreamBlocks({ commit, places, upstream }: StopPage): Block[] {
-  if (commit === null) return [];
   const names = places.map(({ path, name }) => `${code(name)} in ${code(path)}`).join(', ');
-  const intro = `Upstream: commit ${code(commit.sha.slice(0, 12))} (${commit.links.map(linkText).join(', ')})${names === '' ? '' : `: ${names}`}.`;
-  return [text(intro), ...(upstream === null ? [] : upstreamText(upstream))];
+  const of = commit && `commit ${code(commit.sha.slice(0, 12))} (${commit.links.map(linkText).join(', ')})`;
+  const intro = [of, names].filter(Boolean).join(': ');
+  return [
+    ...(intro === '' ? [] : [text(`Upstream: ${intro}${of ? '' : '; no single commit'}.`)]),
+    ...(upstream === null ? [] : upstreamText(upstream)),
+  ];
 }
 
 function upstreamText(upstream: UpstreamText): Block[] {

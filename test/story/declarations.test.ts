@@ -62,6 +62,13 @@ describe('citations', () => {
     expect(cited(comment, folder)).toEqual({ revision, path, line });
   });
 
+  it('takes no number of the text for a line', () => {
+    expect(cited('v7.2.12 mmu.c f: bits 4:1 of the code', '2026-11-v7.2')!.line).toBeNull();
+    for (const port of portFolders) {
+      for (const { line } of citedFunctions(port).values()) expect(line ?? 100).toBeGreaterThan(20);
+    }
+  });
+
   it('sees none in prose', () => {
     expect(cited('The guest is in mmu.c of v5.19.', '2022-07-v5.19')).toBeNull();
     expect(cited('v5.19 lines', '2022-07-v5.19')).toBeNull();
