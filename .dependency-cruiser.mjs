@@ -45,6 +45,13 @@ export default {
       to: { path: '^(snapshots/|src/(sim|workload|cli|conform)/)', dependencyTypesNot: ['type-only'] },
     },
     {
+      name: 'upstream-reads-texts-only',
+      comment: 'Commits and ports are compared as texts; code that runs a port has no place where C is read.',
+      severity: 'error',
+      from: { path: '^src/upstream/' },
+      to: { path: '^(snapshots/|src/(sim|replay|workload|conform|parity)/)' },
+    },
+    {
       name: 'nothing-imports-commands',
       comment: 'Commands are the outermost layer.',
       severity: 'error',

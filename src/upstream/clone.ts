@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { resolve } from 'node:path';
 import { UserError } from '../errors.ts';
+import { CloneCommits } from './clone-commits.ts';
 import { changedFiles, diffOptions, emptyTree, selectedPaths } from './clone-diff.ts';
 import { explainGit, isDamage } from './explain.ts';
-import { fetchCommitLine, fetchObjectsLine } from './fetch-line.ts';
+import { fetchObjectsLine } from './fetch-line.ts';
 import type { GitResult } from './git.ts';
-import { inRepository, type Located, locate } from './locate.ts';
+import { type Located, locate } from './locate.ts';
 import { filterPatch } from './patch.ts';
 import { kvmPaths, normalPath } from './paths.ts';
 import { makeReader, type Reader } from './reader.ts';
-import { parseRevision, walkBack } from './revision.ts';
 import type { LogRange, UpstreamSource } from './source.ts';
-import { type CommitInfo, decodeText, parseCommit } from './text.ts';
+import { type CommitInfo, decodeText } from './text.ts';
+
+/** A command that names more objects than this is for no one to read or paste. */
+const objectsInALine = 50;
 
 /** Opens the user's clone, of any kind, or with `synced` our own cache. Throws UserError where git finds none. */
 export async function openClone(repo: string, { synced = false } = {}): Promise<CloneSource> {
@@ -25,14 +28,13 @@ export class CloneSource implements UpstreamSource {
   readonly located: Located;
   readonly reader: Reader;
   readonly #synced: boolean;
-  readonly #commits = new Map<string, CommitInfo>();
-  /** Names once resolved stay, so that a branch that moves meanwhile does not mix two states. */
-  readonly #names = new Map<string, string>();
+  readonly #commits: CloneCommits;
 
   constructor(located: Located, reader: Reader, synced: boolean) {
     this.located = located;
     this.reader = reader;
     this.#synced = synced;
+    this.#commits = new CloneCommits(located, reader, { place: this.describe(), synced });
   }
 
   describe(): string {
@@ -48,16 +50,11 @@ export class CloneSource implements UpstreamSource {
   }
 
   async commitInfo(revision: string): Promise<CommitInfo | null> {
-    const { base, isId, steps } = parseRevision(revision);
-    const start = (isId ? await this.#commit(base) : null) ?? (await this.#named(base));
-    if (!start) return null;
-    const parentsOf = async (id: string) => (await this.#commit(id))?.parents ?? null;
-    const id = await walkBack(start.id, steps, parentsOf);
-    return id === null ? null : await this.#commit(id);
+    return await this.#commits.find(revision);
   }
 
   async readFile(revision: string, path: string): Promise<string | null> {
-    const { id } = await this.#present(revision);
+    const { id } = await this.#commits.get(revision);
     const name = normalPath(path);
     const blob = await this.reader.git(['cat-file', 'blob', `${id}:${name}`]);
     if (blob.code === 0) return decodeText(blob.stdout);
@@ -69,7 +66,7 @@ export class CloneSource implements UpstreamSource {
   }
 
   async listFiles(revision: string, folder: string): Promise<string[]> {
-    const { id } = await this.#present(revision);
+    const { id } = await this.#commits.get(revision);
     const names = ['ls-tree', '-r', '-z', '--full-tree', '--name-only', id, '--', normalPath(folder)];
     return (await this.run(names)).stdout.toString('utf8').split('\0').slice(0, -1);
   }
@@ -80,13 +77,13 @@ export class CloneSource implements UpstreamSource {
   }
 
   async diffBetween(from: string, to: string, paths: readonly string[]): Promise<string> {
-    const [a, b] = [await this.#present(from), await this.#present(to)];
+    const [a, b] = [await this.#commits.get(from), await this.#commits.get(to)];
     return await this.#diff(a.id, b.id, paths.length === 0 ? kvmPaths : paths);
   }
 
   async logL({ from, to, path, lines }: LogRange): Promise<string> {
-    const last = (await this.#present(to)).id;
-    const range = from === null ? [last] : [`${(await this.#present(from)).id}..${last}`];
+    const last = (await this.#commits.get(to)).id;
+    const range = from === null ? [last] : [`${(await this.#commits.get(from)).id}..${last}`];
     const what = typeof lines === 'string' ? `:${lines}` : lines.join(',');
     this.reader.copyShallow();
     const options = ['--no-color', '--no-show-signature', '--no-ext-diff', '--no-textconv', '--format=commit %H'];
@@ -94,7 +91,7 @@ export class CloneSource implements UpstreamSource {
   }
 
   async missing(revision: string): Promise<UserError> {
-    return await this.#missing(revision, '');
+    return await this.#commits.missing(revision);
   }
 
   async close(): Promise<void> {
@@ -118,8 +115,8 @@ export class CloneSource implements UpstreamSource {
     revision: string,
     paths: readonly string[],
   ): Promise<{ from: string; to: string; paths: readonly string[] }> {
-    const { id, parents } = await this.#present(revision);
-    const from = parents[0] === undefined ? emptyTree : (await this.#present(parents[0], `the parent of ${id}`)).id;
+    const { id, parents } = await this.#commits.get(revision);
+    const from = parents[0] === undefined ? emptyTree : (await this.#commits.get(parents[0], `the parent of ${id}`)).id;
     return { from, to: id, paths: parents.length > 1 && paths.length === 0 ? kvmPaths : paths };
   }
 
@@ -162,69 +159,16 @@ export class CloneSource implements UpstreamSource {
     return result;
   }
 
-  /** The commit, or the error that names it. `what` says why a commit is needed that the user did not name. */
-  async #present(revision: string, what = ''): Promise<CommitInfo> {
-    const info = await this.commitInfo(revision);
-    if (!info) throw await this.#missing(revision, what);
-    return info;
-  }
-
-  async #commit(id: string): Promise<CommitInfo | null> {
-    const known = this.#commits.get(id);
-    if (known) return known;
-    const { code, stdout, stderr } = await this.reader.git(['cat-file', '--batch'], `${id}^{commit}\n`);
-    const end = stdout.indexOf('\n');
-    const head = stdout.subarray(0, end).toString('utf8');
-    const found = /^([0-9a-f]{40}) commit (\d+)$/.exec(head);
-    if (!found) {
-      if (head.endsWith(' ambiguous') || /is ambiguous/.test(stderr)) throw this.#ambiguous(id);
-      if (isDamage(stderr) || (code !== 0 && stderr !== '')) throw explainGit(this.describe(), stderr);
-      return null;
-    }
-    const info = parseCommit(found[1]!, stdout.subarray(end + 1, end + 1 + Number(found[2])));
-    this.#commits.set(info.id, info);
-    return info;
-  }
-
-  async #named(name: string): Promise<CommitInfo | null> {
-    const known = this.#names.get(name);
-    if (known) return await this.#commit(known);
-    const args = ['rev-parse', '--verify', '--quiet', `${name}^{commit}`];
-    const { code, stdout } = await inRepository(this.located.repo, args);
-    if (code !== 0) return null;
-    const id = stdout.toString('utf8').trim();
-    this.#names.set(name, id);
-    return await this.#commit(id);
-  }
-
-  async #missing(revision: string, what: string): Promise<UserError> {
-    const { base, steps } = parseRevision(revision);
-    const at = steps > 0 ? await this.resolve(base) : null;
-    return new UserError({
-      place: this.describe(),
-      found: `no commit ${revision}${what === '' ? '' : `, ${what}`}${at && base !== at ? ` (${base} is ${at})` : ''}`,
-      expected: 'a clone that has it',
-      suggestion: this.#synced
-        ? `mmu-eras upstream sync --also ${base}`
-        : await fetchCommitLine(this.located, revision),
-    });
-  }
-
   /** The error that names missing objects and the command that gets them. `what` is what they are needed for. */
   async missingObjects(ids: readonly string[], what: string): Promise<UserError> {
     return new UserError({
       place: this.describe(),
       found: `${what} needs ${ids.length === 1 ? `object ${ids[0]}` : `${ids.length} objects, ${ids[0]} the first,`} which is not there`,
       expected: 'the objects: this may be a partial clone, and nothing is fetched into it unasked',
-      suggestion: this.#synced ? 'mmu-eras upstream sync' : await fetchObjectsLine(this.located, ids),
-    });
-  }
-
-  #ambiguous(id: string): UserError {
-    return new UserError({
-      place: this.describe(),
-      found: `${id} is the beginning of several commits`,
-      expected: 'more digits',
+      suggestion:
+        this.#synced || ids.length > objectsInALine
+          ? 'mmu-eras upstream sync, which fetches what the facts need'
+          : await fetchObjectsLine(this.located, ids),
     });
   }
 }

@@ -15,6 +15,14 @@ export interface Cut {
   readonly defined: boolean;
 }
 
+/** The diff as it is, or cut to a definition when there is one to look at. */
+export const cutTo = async (
+  files: readonly PatchFile[],
+  definition: string | undefined,
+  sidesOf: (file: PatchFile) => Promise<Sides>,
+): Promise<Cut> =>
+  definition === undefined ? { files, defined: true } : await cutToDefinition(files, definition, sidesOf);
+
 /** Keeps the lines inside a function, union, macro … of this name, in the text before or after the change. */
 export async function cutToDefinition(
   files: readonly PatchFile[],
@@ -37,6 +45,10 @@ export async function cutToDefinition(
 const inside = (line: number, ranges: readonly LineRange[]): boolean =>
   ranges.some(({ first, last }) => line >= first && line <= last);
 
+/** Whether a gap right before this line lies inside. */
+const between = (line: number, ranges: readonly LineRange[]): boolean =>
+  ranges.some(({ first, last }) => line > first && line <= last);
+
 /** The runs of lines of a hunk that lie inside, each a hunk of its own; runs without a change are left out. */
 function cutHunk(hunk: Hunk, old: readonly LineRange[], now: readonly LineRange[]): Hunk[] {
   const runs: { oldStart: number; newStart: number; lines: string[] }[] = [];
@@ -50,7 +62,12 @@ function cutHunk(hunk: Hunk, old: readonly LineRange[], now: readonly LineRange[
     }
     const isOld = sign !== '+';
     const isNew = sign !== '-';
-    const keep = (isOld && inside(oldLine, old)) || (isNew && inside(newLine, now));
+    // What only one side has belongs to the definition, too, where it stands between lines of the other side's.
+    const keep =
+      (isOld && inside(oldLine, old)) ||
+      (isNew && inside(newLine, now)) ||
+      (!isNew && between(newLine, now)) ||
+      (!isOld && between(oldLine, old));
     if (keep && !open) runs.push({ oldStart: oldLine, newStart: newLine, lines: [] });
     if (keep) runs.at(-1)!.lines.push(line);
     open = keep;

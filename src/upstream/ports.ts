@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { structuredPatch } from 'diff';
+import { projectRoot } from '../root.ts';
 import { hunkHeader } from './cut.ts';
 import { openingLines } from './definition.ts';
 import type { Hunk, PatchFile } from './patch.ts';
+
+/** What of two ports is compared. */
+export interface PortChoice {
+  /** Also the lines that differ only in the kernel they cite. */
+  readonly citations?: boolean;
+  /** Names of files; all when there are none. */
+  readonly only?: readonly string[];
+}
 
 /** The diff of two ports. */
 export interface PortDiff {
@@ -18,29 +26,31 @@ export interface PortDiff {
  * The diff of two port folders below snapshots/: every file of both, in the order of `portFiles`, each in its own order.
  * Each port cites its own kernel, so lines that differ only in that are taken for the same unless `citations` asks for them.
  */
-export function portDiff(before: string, after: string, { citations = false } = {}): PortDiff {
+export function portDiff(before: string, after: string, { citations = false, only = [] }: PortChoice = {}): PortDiff {
   let leftOut = 0;
   const key = citations ? (line: string): string => line : uncited;
-  const files = portFiles([...filesOf(before), ...filesOf(after)]).flatMap((file) => {
-    const [old, now] = [portText(before, file), portText(after, file)];
-    const { hunks, unlike } = compare(old ?? '', now ?? '', key);
-    leftOut += unlike;
-    if (hunks.length === 0 && old !== null && now !== null) return [];
-    const [oldPath, newPath] = [`snapshots/${before}/${file}`, `snapshots/${after}/${file}`];
-    return [
-      {
-        oldPath: old === null ? null : oldPath,
-        newPath: now === null ? null : newPath,
-        header: [
-          `diff --git a/${oldPath} b/${newPath}`,
-          ...(old === null ? ['new file mode 100644'] : now === null ? ['deleted file mode 100644'] : []),
-          `--- ${old === null ? '/dev/null' : `a/${oldPath}`}`,
-          `+++ ${now === null ? '/dev/null' : `b/${newPath}`}`,
-        ],
-        hunks,
-      },
-    ];
-  });
+  const files = portFiles(before, after)
+    .filter((name) => only.length === 0 || only.includes(name))
+    .flatMap((file) => {
+      const [old, now] = [portText(before, file), portText(after, file)];
+      const { hunks, unlike } = compare(old ?? '', now ?? '', key);
+      leftOut += unlike;
+      if (hunks.length === 0 && old !== null && now !== null) return [];
+      const [oldPath, newPath] = [`snapshots/${before}/${file}`, `snapshots/${after}/${file}`];
+      return [
+        {
+          oldPath: old === null ? null : oldPath,
+          newPath: now === null ? null : newPath,
+          header: [
+            `diff --git a/${oldPath} b/${newPath}`,
+            ...(old === null ? ['new file mode 100644'] : now === null ? ['deleted file mode 100644'] : []),
+            `--- ${old === null ? '/dev/null' : `a/${oldPath}`}`,
+            `+++ ${now === null ? '/dev/null' : `b/${newPath}`}`,
+          ],
+          hunks,
+        },
+      ];
+    });
   return { files, citations: leftOut };
 }
 
@@ -50,19 +60,19 @@ const uncited = (line: string): string =>
 
 /** Text of one file of a port; null when the port has no such file. */
 export function portText(port: string, file: string): string | null {
-  const path = join(snapshotsFolder(), port, file);
+  const path = join(projectRoot().folder, 'snapshots', port, file);
   return existsSync(path) ? readFileSync(path, 'utf8') : null;
 }
 
-/** Names once each, in the order of a lesson: the layout, how a role is computed, all else, what only tests need. */
-function portFiles(names: readonly string[]): string[] {
+/** Files of two ports in the order of a lesson: the layout, how a role is computed, all else, what only tests need. */
+export function portFiles(before: string, after: string): string[] {
   const place = (name: string): number =>
     name === 'role.ts' ? 0 : name === 'calc.ts' ? 1 : name.startsWith('vectors') ? 3 : 2;
-  return [...new Set(names)].sort((a, b) => place(a) - place(b) || (a < b ? -1 : 1));
+  return [...new Set([...filesOf(before), ...filesOf(after)])].sort((a, b) => place(a) - place(b) || (a < b ? -1 : 1));
 }
 
 const filesOf = (port: string): string[] =>
-  readdirSync(join(snapshotsFolder(), port)).filter((name) => name.endsWith('.ts'));
+  readdirSync(join(projectRoot().folder, 'snapshots', port)).filter((name) => name.endsWith('.ts'));
 
 /**
  * Hunks with three lines around each change, where lines with the same key are the same; they are shown as they are now. The
@@ -91,13 +101,4 @@ function compare(old: string, now: string, key: (line: string) => string): { hun
   });
   while (atOld < oldLines.length) common();
   return { hunks, unlike };
-}
-
-/** The ports as TypeScript stand beside the source two folders up, and three above the build, which has them compiled. */
-function snapshotsFolder(): string {
-  for (const path of ['../../snapshots/', '../../../snapshots/']) {
-    const url = new URL(path, import.meta.url);
-    if (existsSync(new URL('index.ts', url))) return fileURLToPath(url);
-  }
-  throw new Error('the folder snapshots/ of kvm-mmu-eras was not found');
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type GitResult, runGit } from './git.ts';
 import type { Located } from './locate.ts';
+import { removeFolder, temporaryFolder } from './temporary.ts';
 
 /**
  * An empty repository of our own that borrows the objects of the user's clone (as an alternate, which git never writes).
@@ -21,7 +21,7 @@ export interface Reader {
 
 /** Makes a reader in the folder for temporary files. */
 export function makeReader({ objects, commonDir }: Located): Reader {
-  const folder = mkdtempSync(join(tmpdir(), 'mmu-eras-'));
+  const folder = temporaryFolder();
   for (const name of ['objects/info', 'refs', 'info']) mkdirSync(join(folder, name), { recursive: true });
   writeFileSync(join(folder, 'HEAD'), 'ref: refs/heads/none\n');
   writeFileSync(join(folder, 'config'), '[core]\n\trepositoryformatversion = 0\n\tbare = true\n\tquotePath = false\n');
@@ -36,7 +36,7 @@ export function makeReader({ objects, commonDir }: Located): Reader {
       const shallow = join(commonDir, 'shallow');
       if (existsSync(shallow)) copyFileSync(shallow, join(folder, 'shallow'));
     },
-    close: () => rmSync(folder, { recursive: true, force: true }),
+    close: () => removeFolder(folder),
   };
 }
 

@@ -10,6 +10,8 @@ export type Subject = {
   readonly era: EraRecord | null;
   /** What the facts know of the commit. */
   readonly milestone: Milestone | null;
+  /** The commit's id in the facts: what links may name. */
+  readonly sha: string | null;
 } & (
   | { readonly kind: 'commit'; readonly revision: string }
   | { readonly kind: 'range'; readonly from: string; readonly to: string }
@@ -49,14 +51,14 @@ export function eraRevision(era: EraRecord, at: Elsewhere): string {
 export function subjectOf(word: string, at: Elsewhere): Subject {
   const era = eraOf(word);
   if (!era) {
-    const sha = fullSha(word);
-    return { kind: 'commit', name: word, era: null, milestone: milestoneOf(sha), revision: sha };
+    const sha = knownSha(word);
+    return { kind: 'commit', name: word, era: null, milestone: milestoneOf(sha ?? ''), sha, revision: sha ?? word };
   }
   const revision = eraRevision(era, at);
   const milestone = milestoneOf(era.revision ?? '');
   if (era.revision !== null && isTag(era.revision) && era.previous !== null) {
     const from = eraRevision(eraRecord(era.previous), at);
-    return { kind: 'range', name: era.id, era, milestone, from, to: revision };
+    return { kind: 'range', name: era.id, era, milestone, sha: null, from, to: revision };
   }
   if (era.revision?.endsWith('^') && !at.has(era.id)) {
     const child = loadFacts().eras.find(({ before }) => before?.era === era.id);
@@ -67,7 +69,7 @@ export function subjectOf(word: string, at: Elsewhere): Subject {
       suggestion: `mmu-eras diff ${child?.id ?? era.revision.slice(0, -1)}`,
     });
   }
-  return { kind: 'commit', name: era.id, era, milestone, revision };
+  return { kind: 'commit', name: era.id, era, milestone, sha: era.commit, revision };
 }
 
 /** The era that a word names; null for a commit that is not one of an era. */
@@ -86,12 +88,10 @@ const milestoneOf = (sha: string): Milestone | null =>
     (each) => sha.startsWith(each.sha) || (sha !== '' && each.sha.startsWith(sha)),
   ) ?? null;
 
-/** The full id where the facts have it: a remote gives no commit for a few digits. */
-function fullSha(word: string): string {
+/** The id in the facts, in full where they have it (a remote gives no commit for a few digits); null where they have none. */
+function knownSha(word: string): string | null {
   const { milestones, noUnloadV2 } = loadFacts();
-  const known = [
-    ...milestones.milestones.map(({ sha }) => sha),
-    ...noUnloadV2.patches.flatMap(({ landed }) => (landed ? [landed.sha] : [])),
-  ];
-  return known.find((sha) => sha.startsWith(word)) ?? word;
+  const landed = noUnloadV2.patches.flatMap((patch) => (patch.landed ? [patch.landed.sha] : []));
+  const known = [...milestones.milestones.map(({ sha }) => sha), ...landed];
+  return known.find((sha) => sha.startsWith(word) || word.startsWith(sha)) ?? null;
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { transformSync } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openClone } from '../../src/upstream/clone.ts';
 import { buildFixture, fixtureCommits, paths } from './fixture.ts';
@@ -102,34 +103,11 @@ describe.each(Object.keys(complete))('a clone: %s', (kind) => {
         authorDate: '2010-03-01T08:30:00-03:30',
         subject: 'KVM: MMU: CR0.WP joins the role',
       });
-      expect(await source.resolve('v5.17')).toBe(ids.release);
-      expect(await source.resolve('v5.17^^')).toBe(ids.merge);
       expect(await source.resolve('v5.17~3')).toBe(ids.left);
-      expect(await source.resolve(`${ids.wp!.slice(0, 8)}^`)).toBe(ids.first);
-      expect(await source.has('v5.18')).toBe(false);
       const { files } = fixtureCommits.find(({ name }) => name === 'topic')!;
       expect(await source.readFile(ids.topic!, paths.spaced)).toBe(files[paths.spaced]);
-      expect(await source.readFile(ids.move!, paths.oldMmu)).toBeNull();
-      expect(await source.readFile(ids.move!, 'arch/x86/kvm')).toBeNull();
       expect(await source.listFiles(ids.move!, 'arch/x86/kvm/')).toEqual([paths.mmu, paths.x86]);
       expect((await source.diff(ids.wp!, [])).replace(/^index .*\n/gm, '')).toBe(wpDiff);
-      expect(await source.diff(ids.move!, [paths.oldMmu])).toBe(
-        [
-          `diff --git a/${paths.oldMmu} b/${paths.mmu}`,
-          'similarity index 100%',
-          `rename from ${paths.oldMmu}`,
-          `rename to ${paths.mmu}`,
-          '',
-        ].join('\n'),
-      );
-      // The merge brought fs/other.c too, which is not KVM's.
-      expect((await source.diff(ids.merge!, [])).match(/^diff .*$/gm)).toEqual([
-        `diff --git a/${paths.spaced} b/${paths.spaced}`,
-      ]);
-      expect(await source.diff(ids.merge!, [paths.other])).toContain('+int other;');
-      expect(await source.diff(ids.release!, [paths.mmu])).toBe('');
-      expect(await source.diff(ids.first!, ['MAINTAINERS'])).toContain('new file mode 100644');
-      expect(await source.diffBetween(ids.wp!, 'v5.17', [paths.x86])).toContain('-/* first */\n+/* left */\n');
       const log = await source.logL({ from: null, to: 'v5.17', path: paths.mmu, lines: 'kvm_calc_base_role' });
       expect(log.match(/^commit .*$/gm)).toEqual([`commit ${ids.wp}`, `commit ${ids.first}`]);
     } finally {
@@ -137,6 +115,37 @@ describe.each(Object.keys(complete))('a clone: %s', (kind) => {
     }
     expect(fingerprint(folder)).toBe(before);
   });
+});
+
+it('revisions, paths, moves, merges and first commits', async () => {
+  const source = await openClone(origin);
+  try {
+    expect(await source.resolve('v5.17')).toBe(ids.release);
+    expect(await source.resolve('v5.17^^')).toBe(ids.merge);
+    expect(await source.resolve(`${ids.wp!.slice(0, 8)}^`)).toBe(ids.first);
+    expect(await source.has('v5.18')).toBe(false);
+    expect(await source.readFile(ids.move!, paths.oldMmu)).toBeNull();
+    expect(await source.readFile(ids.move!, 'arch/x86/kvm')).toBeNull();
+    expect(await source.diff(ids.move!, [paths.oldMmu])).toBe(
+      [
+        `diff --git a/${paths.oldMmu} b/${paths.mmu}`,
+        'similarity index 100%',
+        `rename from ${paths.oldMmu}`,
+        `rename to ${paths.mmu}`,
+        '',
+      ].join('\n'),
+    );
+    // The merge brought fs/other.c too, which is not KVM's.
+    expect((await source.diff(ids.merge!, [])).match(/^diff .*$/gm)).toEqual([
+      `diff --git a/${paths.spaced} b/${paths.spaced}`,
+    ]);
+    expect(await source.diff(ids.merge!, [paths.other])).toContain('+int other;');
+    expect(await source.diff(ids.release!, [paths.mmu])).toBe('');
+    expect(await source.diff(ids.first!, ['MAINTAINERS'])).toContain('new file mode 100644');
+    expect(await source.diffBetween(ids.wp!, 'v5.17', [paths.x86])).toContain('-/* first */\n+/* left */\n');
+  } finally {
+    await source.close();
+  }
 });
 
 /** Runs the command of a message as a user would, in a shell. */
@@ -247,6 +256,19 @@ it('leaves no temporary folder behind', async () => {
     expect(readdirSync(at('temporary'))).toHaveLength(1);
     await source.close();
     expect(readdirSync(at('temporary'))).toEqual([]);
+    // A process that ends in the middle, by itself or by a signal, leaves none either.
+    const module = readFileSync(new URL('../../src/upstream/temporary.ts', import.meta.url), 'utf8');
+    const { code } = transformSync(module, { loader: 'ts' });
+    for (const [end, status, signal] of [
+      ['process.exit(3)', 3, null],
+      ['process.kill(process.pid, "SIGTERM"); setInterval(() => {}, 1000)', null, 'SIGTERM'],
+    ]) {
+      const script = `${code}; process.stdout.write(temporaryFolder()); ${end};`;
+      const ended = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+      expect(ended.stdout).toContain(at('temporary'));
+      expect([ended.status, ended.signal]).toEqual([status, signal]);
+      expect(readdirSync(at('temporary'))).toEqual([]);
+    }
   } finally {
     if (TMPDIR === undefined) delete process.env.TMPDIR;
     else process.env.TMPDIR = TMPDIR;

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cutToDefinition } from '../../src/upstream/cut.ts';
 import { filterPatch, type PatchFile, parsePatch, patchText } from '../../src/upstream/patch.ts';
@@ -175,8 +176,7 @@ describe('what is printed', () => {
         encoding: 'utf8',
       },
     );
-    const plain = (text: string): string => text.replaceAll(/\u001b\[\d*m/g, '');
-    expect(plain(coloured)).toBe(patchText(files));
+    expect(stripVTControlCharacters(coloured)).toBe(patchText(files));
     for (const line of ['\u001b[1m--- a/arch/x86/kvm/mmu.c\u001b[m', '\u001b[32m+']) {
       expect(coloured).toContain(line);
       expect(real).toContain(line);
@@ -233,6 +233,23 @@ ${before
     expect(files[0]!.hunks.map(({ header, lines }) => [header, ...lines])).toEqual([
       ['@@ -1,0 +3,3 @@', '+int b(void)', '+{', '+}'],
     ]);
+  });
+
+  it('takes the lines that were replaced by others inside', async () => {
+    const renamed = `diff --git a/z.c b/z.c
+--- a/z.c
++++ b/z.c
+@@ -1,5 +1,5 @@
+ int
+-a(void)
++b(void)
+ {
+ \treturn 1;
+ }
+`;
+    const sides = { before: 'int\na(void)\n{\n\treturn 1;\n}\n', after: 'int\nb(void)\n{\n\treturn 1;\n}\n' };
+    const { files } = await cutToDefinition(parsePatch(renamed), 'b', async () => sides);
+    expect(patchText(files)).toBe(renamed);
   });
 
   it('knows a definition that did not change, and one that is not there', async () => {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { UserError } from '../../errors.ts';
 import { type EraRecord, eraRecord } from '../../facts/index.ts';
+import { checkDeclared, portPart } from '../../upstream/port-part.ts';
 import type { UpstreamSource } from '../../upstream/source.ts';
 import { type Elsewhere, eraOf, eraRevision, type Subject, subjectOf } from '../../upstream/subject.ts';
-import { type DiffChoice, type DiffPart, portPart, subjectLinks, upstreamPart } from '../../upstream/view.ts';
+import { subjectLinks, upstreamPart } from '../../upstream/upstream-part.ts';
+import type { DiffChoice, DiffPart } from '../../upstream/view.ts';
 import type { exit } from '../exit.ts';
 
 /** What the command line asks for. */
@@ -54,10 +56,22 @@ async function pairOf(
     if (!source) throw noSource(`diff ${what} ${other}`);
     const from = before ? eraRevision(before, request.at) : what;
     const to = after ? eraRevision(after, request.at) : other;
-    const subject: Subject = { kind: 'range', name: `${what}..${other}`, era: null, milestone: null, from, to };
+    const subject: Subject = {
+      kind: 'range',
+      name: `${what}..${other}`,
+      era: null,
+      milestone: null,
+      sha: null,
+      from,
+      to,
+    };
     parts.push(await upstreamPart(source, subject, request.choice));
   }
-  if (wantsPorts) parts.push(await portPart(before, after, request.choice));
+  if (wantsPorts) {
+    const { definition } = request.choice;
+    if (definition !== undefined && parts.length === 0) checkDeclared(before, after, definition);
+    parts.push(await portPart(before, after, request.choice));
+  }
   const code = parts.some(({ files }) => files.length > 0) ? 'differs' : 'ok';
   return { parts, code, note: noteOf(parts, request.choice) };
 }
@@ -74,14 +88,17 @@ function portStep({ era }: Subject): [EraRecord, EraRecord] | null {
 
 /** Without any source: what is known of the change, where it can be read, and how to get it here. */
 function withoutSource(subject: Subject): DiffPart {
-  const sha = subject.era?.commit ?? subject.milestone?.sha;
-  const title = subject.era?.subject ?? subject.milestone?.subject ?? subject.era?.title ?? subject.name;
+  const what = subject.era?.subject ?? subject.milestone?.subject ?? subject.era?.title;
+  const known = what !== undefined || subject.sha !== null;
+  const { sha } = subject;
   const ports = portStep(subject);
   const ways: [string, string][] = [];
-  if (sha) ways.push(['Read it', `curl -sL 'https://github.com/torvalds/linux/commit/${sha}.diff'`]);
-  ways.push(['Have it', `mmu-eras upstream sync && mmu-eras diff ${subject.name}`]);
+  if (sha) ways.push(['Read it', `curl -sL https://github.com/torvalds/linux/commit/${sha}.diff`]);
+  const sync = `mmu-eras upstream sync${known ? '' : ` --also ${subject.name}`}`;
+  ways.push(['Have it', `${sync} && mmu-eras diff ${subject.name}`]);
+  const title = `${subject.name}: ${what ?? (known ? 'a patch of no-unload-v2 that landed' : 'a commit that the facts do not name')}`;
   if (ports) ways.push(['In our ports', `mmu-eras diff ${ports[0].id} ${ports[1].id}`]);
-  return { kind: 'upstream', title: `${subject.name}: ${title}`, facts: ways, links: subjectLinks(subject), files: [] };
+  return { kind: 'upstream', title, facts: ways, links: subjectLinks(subject), files: [] };
 }
 
 function noSource(place: string): UserError {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
 import { colourPaint, type Paint, patchLines, plainPaint, statLines, wordLines } from '../../upstream/render.ts';
 import type { DiffPart } from '../../upstream/view.ts';
 import { type Output, plainOutput } from '../terminal.ts';

@@ -7,7 +7,7 @@ export function syncAsText({ fetched, present, absent, unaskable, texts }: Synce
   return [
     `fetched: ${count(fetched.length, 'commit')} with parents, ${count(texts, 'text')}`,
     `already there: ${count(present.length, 'commit')}`,
-    ...listed('not at this remote (stable releases are in linux-stable.git)', absent),
+    ...listed('not at this remote', absent),
     ...listed('known by their first digits only, which no remote can be asked for', unaskable),
     '',
   ].join('\n');
