@@ -3,6 +3,7 @@ import type { ArgumentsCamelCase, Argv } from 'yargs';
 import type { Command } from './commands.ts';
 import { exit } from './exit.ts';
 import { bitMap, bitMapAsCsv, bitMapAsMarkdown, bitMapAsText } from './facts/bit-map.ts';
+import { linked } from './facts/linked.ts';
 import { standardOutput, withFormat } from './facts/options.ts';
 import { asJson } from './facts/sheet.ts';
 
@@ -12,6 +13,7 @@ export const bitsCommand: Command = {
   build: (yargs: Argv) => withFormat(yargs, ['text', 'json', 'csv', 'md']),
   async run(args: ArgumentsCamelCase<Record<string, unknown>>) {
     const map = bitMap();
+    const output = standardOutput();
     process.stdout.write(
       args.format === 'json'
         ? asJson(map)
@@ -19,7 +21,7 @@ export const bitsCommand: Command = {
           ? bitMapAsCsv(map)
           : args.format === 'md'
             ? bitMapAsMarkdown(map)
-            : bitMapAsText(map, standardOutput()),
+            : linked(bitMapAsText(map, output), output, []),
     );
     return exit.ok;
   },

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { ArgumentsCamelCase, Argv } from 'yargs';
-import { type EraLinks, eraRecord, links, resolveEras } from '../facts/index.ts';
+import { type EraLinks, eraRecord, links, resolveEras, statusOf } from '../facts/index.ts';
 import type { Command } from './commands.ts';
-import { statusOf } from './eras.ts';
 import { exit } from './exit.ts';
+import { linked } from './facts/linked.ts';
 import { standardOutput, withFormat } from './facts/options.ts';
 import { asJson, rowsAsCsv } from './facts/sheet.ts';
 import type { Output } from './terminal.ts';
@@ -42,7 +42,7 @@ function linksAsText({ era, links: own, patches }: EraLinks, output: Output): st
     lines.push(`  ${String(patch.number).padStart(2)}  ${patch.subject} (${patch.outcome})`);
     lines.push(...patch.links.map(({ title, url }) => `      ${output.link(title, url)}`));
   }
-  return `${lines.join('\n')}\n`;
+  return linked(`${lines.join('\n')}\n`, output, [era]);
 }
 
 function linksAsMarkdown({ era, links: own, patches }: EraLinks): string {

@@ -8,6 +8,8 @@ import { replayCsv, replayDocument, replayJson, replayJsonl } from '../report/re
 import { loadWorkload } from '../workload/bundled.ts';
 import type { Command } from './commands.ts';
 import { exit } from './exit.ts';
+import { linked } from './facts/linked.ts';
+import { standardOutput } from './facts/options.ts';
 import { hostOptions, withHostOptions } from './replay-options.ts';
 
 const formats = ['text', 'json', 'jsonl', 'csv', 'md'] as const;
@@ -54,6 +56,10 @@ function render(
     case 'md':
       return renderMarkdown(replayDocument(results, view));
     case 'text':
-      return renderText(replayDocument(results, view));
+      return linked(
+        renderText(replayDocument(results, view)),
+        standardOutput(),
+        results.map(({ era }) => era),
+      );
   }
 }

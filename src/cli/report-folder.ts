@@ -18,7 +18,7 @@ import { UserError } from '../errors.ts';
 
 /** First bytes of our report.json: what tells a folder of ours from one that must not be touched. */
 const marker = '{\n "schema": "mmu-eras-report/';
-const ownNames = new Set(['index.html', 'report.md', 'report.json', 'charts']);
+const ownNames = new Set(['index.html', 'report.md', 'report.json', 'eras', 'charts']);
 
 /**
  * Writes a report into a folder that is there whole or not at all: beside it first, then renamed. A folder of ours, or

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { join } from 'node:path';
+import { eraPage } from '../facts/reading.ts';
 import type { HostOptions } from '../replay/host.ts';
 import { gatherReport } from '../replay/report-model.ts';
 import { bundledWorkloads, loadWorkload } from '../workload/bundled.ts';
@@ -37,7 +38,7 @@ export const reportCommand: Command = {
         type: 'string',
         demandOption: true,
         requiresArg: true,
-        describe: 'folder for index.html, report.md, report.json and charts/',
+        describe: 'folder for index.html, report.md, report.json, eras/ and charts/',
       })
       .option('eras', { type: 'string', default: 'all', describe: 'ids, commits, releases, ranges, or all' })
       .option('mmu', {
@@ -62,7 +63,13 @@ export const reportCommand: Command = {
     const hosts = [...chosen].map((host) => ({ ...host, vendor }));
     const model = gatherReport(workloads, { eras: String(args.eras), hosts });
     const { reportFiles } = await import('../report/bundle.ts');
-    writeReportFolder(folder, await reportFiles(model));
+    writeReportFolder(
+      folder,
+      await reportFiles(
+        model,
+        model.eras.map(({ id }) => eraPage(id)),
+      ),
+    );
     process.stdout.write(`${join(folder, 'index.html')}\n`);
     return exit.ok;
   },

@@ -3,12 +3,13 @@ import { resolvePorts } from '../replay/ports.ts';
 import type { UsesReport } from '../replay/uses.ts';
 import { everyWay, usesOf } from '../replay/uses.ts';
 import { renderMarkdown } from '../report/document.ts';
-import { type UsesTextOptions, usesCsv, usesJson, usesMarkdown, usesText } from '../report/uses.ts';
+import { usesCsv, usesJson, usesMarkdown, usesText } from '../report/uses.ts';
 import { bundledWorkloads, loadWorkload } from '../workload/bundled.ts';
 import type { Command } from './commands.ts';
 import { exit } from './exit.ts';
+import { linked } from './facts/linked.ts';
 import { standardOutput } from './facts/options.ts';
-import { plainOutput } from './terminal.ts';
+import type { Output } from './terminal.ts';
 
 const formats = ['text', 'json', 'csv', 'md'] as const;
 
@@ -54,12 +55,16 @@ function render(format: (typeof formats)[number], reports: readonly UsesReport[]
     case 'md':
       return renderMarkdown(usesMarkdown(reports));
     case 'text':
-      return usesText(reports, textOptions());
+      return asText(reports, standardOutput());
   }
 }
 
 /** Titles are links on a terminal; elsewhere the addresses would make the table too wide, other formats have them. */
-function textOptions(): UsesTextOptions {
-  const output = standardOutput();
-  return { width: output.width, link: (title, url) => (output === plainOutput ? title : output.link(title, url)) };
+function asText(reports: readonly UsesReport[], output: Output): string {
+  const link = (title: string, url: string): string => (output.hyperlinks ? output.link(title, url) : title);
+  return linked(
+    usesText(reports, { width: output.width, link }),
+    output,
+    reports.map(({ era }) => era),
+  );
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What the rest of the project may ask about upstream commits. */
 import { UserError } from '../errors.ts';
-import { loadFacts, storyText, usesOf } from './load.ts';
+import { usesOf } from './load.ts';
 import { eraRecord } from './resolve.ts';
 import type { UsesTable } from './schema.ts';
 
+export { eraDiffs } from './era-diffs.ts';
+export { anchorOf, statusOf } from './era-facts.ts';
 export {
   bitRange,
   bitRecord,
@@ -19,6 +21,8 @@ export {
   releaseOf,
 } from './layouts.ts';
 export {
+  bootlinUrl,
+  diffLinks,
   type EraLinks,
   githubUrl,
   kernelPatchUrl,
@@ -27,9 +31,11 @@ export {
   links,
   loreUrl,
   type PatchLinks,
+  sourceLinks,
   sourceUrl,
 } from './links.ts';
 export { type Facts, loadFacts } from './load.ts';
+export { type Citation, citedFunctions } from './port-source.ts';
 export { eraRecord, resolveEra, resolveEras, seedEras } from './resolve.ts';
 export type {
   BitRecord,
@@ -42,32 +48,17 @@ export type {
   UseRow,
   UsesTable,
 } from './schema.ts';
-
-/**
- * The story of an era as Markdown. The code just before a commit is told in that commit's story.
- * Throws UserError when there is no story.
- */
-export function story(id: string): string {
-  const era = eraRecord(id);
-  const own = storyText(era.id);
-  if (own !== undefined) return own;
-  const told = loadFacts().eras.find(({ before }) => before?.era === id);
-  const text = told && storyText(told.id);
-  if (text !== undefined) return text;
-  throw noneFor(id, 'story');
-}
+export { allStories, readStory, story } from './stories.ts';
+export type { KernelReference, Stop, Story } from './story.ts';
+export { type FigureValue, type StopFigures, type StoryFigures, stopEras, stopFigures } from './story-figures.ts';
 
 /** Which function of an era reads which role word and fields. Throws UserError when there is no table. */
 export function usesTable(id: string): UsesTable {
   const table = usesOf(eraRecord(id).id);
   if (table) return table;
-  throw noneFor(id, 'table of uses');
-}
-
-function noneFor(id: string, what: string): UserError {
-  return new UserError({
+  throw new UserError({
     place: id,
-    found: `no ${what}`,
+    found: 'no table of uses',
     expected: 'an era that has one',
     suggestion: 'mmu-eras eras',
   });

@@ -106,7 +106,7 @@ function bound(end: string): Bound {
 }
 
 /** `v5.19`, `5.19`, `v2.6.30` or `6.1.192` as one number that orders them; undefined when it is no release. */
-function releaseNumber(release: string): number | undefined {
+export function releaseNumber(release: string): number | undefined {
   const match = /^v?(\d+)\.(\d+)(?:\.(\d+))?(?:\.(\d+))?$/.exec(release);
   if (!match) return undefined;
   return match.slice(1).reduce((sum, part) => sum * 1000 + Number(part ?? 0), 0);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { UserError } from '../errors.ts';
 import {
+  anchorOf,
   type EraRecord,
-  githubUrl,
-  kernelPatchUrl,
+  eraDiffs,
   type Link,
   layoutRecord,
   links,
@@ -33,8 +33,10 @@ export interface ReportEra {
   readonly source: readonly Link[];
   /** Mails on lore.kernel.org. */
   readonly threads: readonly Link[];
-  /** The change itself: patch view and commit page; empty where no single commit is meant. */
+  /** The change itself, as `eraDiffs` finds it. */
   readonly diff: readonly Link[];
+  /** The guided reading of the era, from the folder of the report. */
+  readonly page: string;
   /** Patch by patch, for the proposed series only. */
   readonly patches: readonly PatchLinks[];
   /** Markdown; null when the era is told in the story of `toldIn`, or nowhere. */
@@ -66,15 +68,11 @@ export function reportEra(era: EraRecord, replayed: boolean): ReportEra {
     previous: era.previous,
     layout: era.layout,
     layoutWhen: layoutRecord(era.layout).when,
-    revision: era.revision === null ? null : era.revision.replace(/^([0-9a-f]{12})[0-9a-f]{28}/, '$1'),
+    revision: era.revision === null ? null : anchorOf(era),
     source: found.filter((link) => !mails.includes(link)).map((link) => placeOnly(link, era)),
     threads: mails,
-    diff: era.commit
-      ? [
-          { title: 'patch', url: kernelPatchUrl(era.commit) },
-          { title: 'commit page', url: githubUrl(era.commit) },
-        ]
-      : [],
+    diff: eraDiffs(era),
+    page: `eras/${era.id.replace('^', '-before')}.html`,
     patches: links(era.id).patches,
     story: shared ? null : text,
     toldIn: shared ? toldIn : null,

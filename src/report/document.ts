@@ -14,8 +14,16 @@ export type Block =
   | { readonly kind: 'chart'; readonly file: string; readonly caption: string }
   /** A page of our own that is Markdown already. */
   | { readonly kind: 'markdown'; readonly markdown: string }
+  /** Lines of code with what became of them; `caption` says where they are from. */
+  | { readonly kind: 'diff'; readonly caption: string; readonly lines: readonly DiffLine[] }
   /** Blocks that a reader opens when they matter. */
   | { readonly kind: 'details'; readonly summary: string; readonly blocks: readonly Block[] };
+
+/** `gap` stands for lines that are left out; its text says how many. */
+export interface DiffLine {
+  readonly mark: ' ' | '+' | '-' | 'gap';
+  readonly text: string;
+}
 
 export type HeadingLevel = 1 | 2 | 3 | 4;
 
@@ -29,6 +37,7 @@ export const table = (head: readonly string[], rows: readonly (readonly Cell[])[
 });
 export const chart = (file: string, caption: string): Block => ({ kind: 'chart', file, caption });
 export const markdown = (value: string): Block => ({ kind: 'markdown', markdown: value });
+export const diff = (caption: string, lines: readonly DiffLine[]): Block => ({ kind: 'diff', caption, lines });
 export const details = (summary: string, blocks: readonly Block[]): Block => ({ kind: 'details', summary, blocks });
 
 /** Text from outside as Markdown that says exactly this text: no markup, no HTML, no line breaks. */
@@ -85,6 +94,8 @@ function blockText(block: Block): string {
       return `${plain(block.caption)}: ${block.file}`;
     case 'markdown':
       return block.markdown.trimEnd();
+    case 'diff':
+      return [plain(block.caption), ...block.lines.map((line) => `    ${diffLine(line)}`)].join('\n');
     case 'details':
       return [plain(block.summary), ...block.blocks.map(blockText)].join('\n\n');
   }
@@ -105,6 +116,8 @@ export function blockMarkdown(block: Block): string {
       return `![${block.caption}](${block.file})`;
     case 'markdown':
       return block.markdown.trimEnd();
+    case 'diff':
+      return [block.caption, '', '```diff', ...block.lines.map(diffLine), '```'].join('\n');
     case 'details': {
       // The empty lines let GitHub read what is inside as Markdown; a summary is HTML already.
       const inner = block.blocks.map(blockMarkdown).join('\n\n');
@@ -112,6 +125,10 @@ export function blockMarkdown(block: Block): string {
     }
   }
 }
+
+/** As `diff -u` writes it; a gap is a line that opens a hunk. */
+const diffLine = ({ mark, text: content }: DiffLine): string =>
+  mark === 'gap' ? `@@ ${content} @@` : `${mark}${content}`.trimEnd();
 
 function markdownTable(head: readonly string[], rows: readonly (readonly Cell[])[]): string {
   const line = (cells: readonly Cell[]) => `| ${cells.map(escapeCell).join(' | ')} |`;

@@ -2,8 +2,8 @@
 
 /** Style of the page: the reader's fonts, light or dark as the reader has it, nothing from outside. */
 export const pageStyle = `
-:root{color-scheme:light dark;--ink:#1f2328;--soft:#59636e;--paper:#fefefe;--band:#f6f8fa;--line:#d0d7de;--link:#0757a8}
-@media (prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#9198a1;--paper:#0d1117;--band:#161b22;--line:#3d444d;--link:#6cb6ff}}
+:root{color-scheme:light dark;--ink:#1f2328;--soft:#59636e;--paper:#fefefe;--band:#f6f8fa;--line:#d0d7de;--link:#0757a8;--add:#dafbe1;--del:#ffebe9}
+@media (prefers-color-scheme:dark){:root{--ink:#e6edf3;--soft:#9198a1;--paper:#0d1117;--band:#161b22;--line:#3d444d;--link:#6cb6ff;--add:#12331f;--del:#3f1d1f}}
 *{box-sizing:border-box}
 html{scroll-padding-top:.5rem}
 body{margin:0;color:var(--ink);background:var(--paper);font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
@@ -34,6 +34,15 @@ main>details{border-left:3px solid var(--line);padding-left:.75rem}
 summary{cursor:pointer;font-weight:600}
 figure{display:inline-block;vertical-align:top;margin:1rem 1rem 1rem 0;max-width:100%}
 figure .scroll{max-height:none}
+.diff{display:block;margin:.9rem 0;max-width:62rem;border:1px solid var(--line);border-radius:6px;overflow:hidden}
+.diff figcaption{padding:.4rem .75rem;background:var(--band);border-bottom:1px solid var(--line);overflow-wrap:anywhere}
+.diff pre{margin:0;padding:.4rem 0;line-height:1.4;font-size:.87rem}
+.diff pre code{display:block;min-width:max-content;overflow-wrap:normal}
+.diff span{display:block;min-height:1.4em;padding:0 .75rem;white-space:pre}
+.diff i{color:var(--soft);font-style:normal}
+.a{background:var(--add)}
+.d{background:var(--del)}
+.g{color:var(--soft)}
 figure svg{display:block;max-width:max(100%,34rem);height:auto}
 figcaption{color:var(--soft);font-size:.87rem}
 @media (max-width:40rem){body{font-size:14px}main,nav{padding-left:.75rem;padding-right:.75rem}td{max-width:20rem}nav>details>ul{max-height:14rem;overflow:auto}}

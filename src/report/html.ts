@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { Marked } from 'marked';
-import { anchorOf, type Block, blockMarkdown, htmlText, numericColumns, plain } from './document.ts';
+import { anchorOf, type Block, blockMarkdown, type DiffLine, htmlText, numericColumns, plain } from './document.ts';
+import { htmlShell } from './html-shell.ts';
 import { pageStyle } from './html-style.ts';
 import { type Svg, styleOf, withoutStyle } from './svg.ts';
 import type { Cell } from './table.ts';
@@ -12,7 +13,9 @@ const marked = new Marked({
     image: ({ text }) => htmlText(text),
     link(token) {
       const inner = this.parser.parseInline(token.tokens);
-      return /^(https:\/\/|#)/.test(token.href) ? `<a href="${htmlText(token.href)}">${inner}</a>` : inner;
+      return /^(https:\/\/|#|eras\/[\w.-]+\.html$)/.test(token.href)
+        ? `<a href="${htmlText(token.href)}">${inner}</a>`
+        : inner;
     },
   },
 });
@@ -22,25 +25,10 @@ export function renderHtml(blocks: readonly Block[], pictures: ReadonlyMap<strin
   const page = new Page(pictures);
   const body = blocks.map((block) => page.block(block)).join('\n');
   const [first] = pictures.values();
-  return [
-    '<!doctype html>',
-    '<html lang="en">',
-    '<head>',
-    '<meta charset="utf-8">',
-    '<meta name="viewport" content="width=device-width, initial-scale=1">',
-    // Nothing is loaded and nothing runs, whatever a workload is called.
-    `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">`,
-    '<meta name="color-scheme" content="light dark">',
-    `<title>${htmlText(page.title)}</title>`,
-    `<style>${pageStyle}${first ? styleOf(first) : ''}</style>`,
-    '</head>',
-    '<body>',
+  return htmlShell(page.title, `${pageStyle}${first ? styleOf(first) : ''}`, [
     `<nav aria-label="Contents"><details open><summary>Contents</summary>${page.contents()}</details></nav>`,
     `<main>${body}</main>`,
-    '</body>',
-    '</html>',
-    '',
-  ].join('\n');
+  ]);
 }
 
 class Page {
@@ -61,6 +49,8 @@ class Page {
         return tableHtml(block.head, block.rows);
       case 'chart':
         return this.#chart(block.file, block.caption);
+      case 'diff':
+        return diffHtml(block.caption, block.lines);
       case 'details': {
         const inner = block.blocks.map((one) => this.block(one)).join('\n');
         return `<details><summary>${inlineHtml(block.summary)}</summary>\n${inner}\n</details>`;
@@ -129,6 +119,19 @@ function tableHtml(head: readonly string[], rows: readonly (readonly Cell[])[]):
 /** Short names and dates are not broken at their hyphens. */
 const cellHtml = (cell: string): string =>
   `<td${/^([\w.^-]{2,16}|(\*\*)?\d+ \/ \d+(\*\*)?)$/.test(cell) ? ' class=s' : ''}>${inlineHtml(cell)}`;
+
+const diffClasses: Readonly<Record<DiffLine['mark'], string>> = { ' ': '', '+': 'a', '-': 'd', gap: 'g' };
+
+/** The sign stays in the text, so that colour is not all that tells; comments step back. */
+function diffHtml(caption: string, lines: readonly DiffLine[]): string {
+  const rows = lines.map(({ mark, text }) => {
+    const line = mark === 'gap' ? `⋯ ${htmlText(text)}` : `${mark}${withComment(text)}`;
+    return diffClasses[mark] === '' ? `<span>${line}</span>` : `<span class=${diffClasses[mark]}>${line}</span>`;
+  });
+  return `<figure class=diff><figcaption>${inlineHtml(caption)}</figcaption><pre class=scroll tabindex=0><code>${rows.join('')}</code></pre></figure>`;
+}
+
+const withComment = (text: string): string => htmlText(text).replace(/^(\s*)(\/\/.*|\/?\*.*)$/, '$1<i>$2</i>');
 
 const scrollTables = (html: string): string =>
   html.replaceAll('<table>', '<div class="scroll"><table>').replaceAll('</table>', '</table></div>');

@@ -8,6 +8,7 @@ import { eraName } from './era-label.ts';
 export function eraBlocks(eras: readonly ReportEra[]): Block[] {
   return [
     heading(2, 'Eras'),
+    text('The name of an era opens its reading: port hunks, places upstream, replays.'),
     table(
       ['era', 'source', 'read it at', 'date', 'releases', 'mails', 'diff', 'what it is'],
       eras.map((era) => row(eras, era)),
@@ -18,7 +19,7 @@ export function eraBlocks(eras: readonly ReportEra[]): Block[] {
 
 function row(eras: readonly ReportEra[], era: ReportEra): string[] {
   return [
-    `**${escaped(eraName(eras, era.id))}**`,
+    `**[${escaped(eraName(eras, era.id))}](${era.page})**`,
     era.revision === null ? 'a series of mails' : code(era.revision),
     linkList(era.source),
     era.date ?? '',

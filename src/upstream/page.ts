@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { html } from 'diff2html';
 import { htmlText } from '../report/document.ts';
+import { htmlShell } from '../report/html-shell.ts';
 import { patchText } from './patch.ts';
 import type { DiffPart } from './view.ts';
 
@@ -10,26 +11,11 @@ import type { DiffPart } from './view.ts';
 export function diffPage(parts: readonly DiffPart[], { word = false } = {}): string {
   const title = parts.map((part) => part.title).join(' | ');
   const alone = parts.length === 1;
-  return [
-    '<!doctype html>',
-    '<html lang="en">',
-    '<head>',
-    '<meta charset="utf-8">',
-    '<meta name="viewport" content="width=device-width, initial-scale=1">',
-    // Nothing is loaded and nothing runs, whatever a diff holds.
-    `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">`,
-    '<meta name="color-scheme" content="light dark">',
-    `<title>${htmlText(title)}</title>`,
-    `<style>${styleOfDiffs()}${style}</style>`,
-    '</head>',
-    '<body>',
+  return htmlShell(title, `${styleOfDiffs()}${style}`, [
     `<main class="${alone ? 'one' : 'two'}">`,
     ...parts.map((part) => section(part, alone, word)),
     '</main>',
-    '</body>',
-    '</html>',
-    '',
-  ].join('\n');
+  ]);
 }
 
 function section({ kind, title, facts, links, files }: DiffPart, alone: boolean, word: boolean): string {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { loadFacts } from '../facts/index.ts';
+import { allStories, loadFacts } from '../facts/index.ts';
 
 /** What the facts name upstream. */
 export interface Plan {
@@ -9,7 +9,7 @@ export interface Plan {
   readonly ranges: readonly (readonly [from: string, to: string])[];
 }
 
-/** Every commit and release that the facts name, and `also`. */
+/** Every commit and release that the facts and the stories name, and `also`. */
 export function upstreamPlan(also: readonly string[] = []): Plan {
   const { eras, milestones, noUnloadV2, roleBits } = loadFacts();
   const bits = roleBits.bits.flatMap((bit) => [
@@ -20,11 +20,13 @@ export function upstreamPlan(also: readonly string[] = []): Plan {
     ...bit.width_changes.map(({ by }) => by),
   ]);
   const containers = roleBits.containers.flatMap((each) => [each.introduced, each.removed, each.renamed_by]);
+  const stops = allStories().flatMap((story) => story.stops);
   const named = [
     ...eras.map(({ revision }) => revision),
     ...milestones.milestones.map(({ sha }) => sha),
     ...noUnloadV2.patches.map(({ landed }) => landed?.sha),
     ...[...bits, ...containers].map((change) => change?.sha),
+    ...stops.map(({ commit }) => (commit === 'own' ? null : commit)),
     ...also,
   ].flatMap((revision) => (revision ? [revision] : []));
   const ranges = eras.flatMap(({ revision, previous }) => {

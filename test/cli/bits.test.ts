@@ -52,17 +52,17 @@ describe('bits', () => {
   });
 
   test('a terminal gets links and emphasis; NO_COLOR takes the emphasis away; width follows the terminal', () => {
-    const coloured = bitMapAsText(bitMap(), outputOf({ isTTY: true, columns: 100 }, {}));
+    const coloured = bitMapAsText(bitMap(), outputOf({ isTTY: true, columns: 100 }, {}, true));
     expect(coloured).toContain('\u001b[1m');
     expect(coloured).toContain(
       '\u001b]8;;https://git.kernel.org/linus/bb3b394d35e80d7a58ce015191e4960a13f54ba5\u0007bb3b394d35e8\u001b]8;;\u0007',
     );
     const rows = coloured.split('\n').filter((line) => line.startsWith('│') && !line.includes('\u001b'));
     for (const row of rows) expect(row.length).toBeLessThanOrEqual(100);
-    const plain = bitMapAsText(bitMap(), outputOf({ isTTY: true, columns: 100 }, { NO_COLOR: '1' }));
+    const plain = bitMapAsText(bitMap(), outputOf({ isTTY: true, columns: 100 }, { NO_COLOR: '1' }, false));
     expect(plain).not.toContain('\u001b[1m');
-    const piped = bitMapAsText(bitMap(), outputOf({ columns: 40 }, {}));
-    expect(piped).toBe(bitMapAsText(bitMap(), outputOf({ isTTY: false }, {})));
+    const piped = bitMapAsText(bitMap(), outputOf({ columns: 40 }, {}, false));
+    expect(piped).toBe(bitMapAsText(bitMap(), outputOf({ isTTY: false }, {}, false)));
   });
 
   test('csv: one line for each named bit of each layout', async () => {

@@ -2,8 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { erasCommand } from '../../src/cli/eras.ts';
 import { linksCommand } from '../../src/cli/links.ts';
-import { showCommand } from '../../src/cli/show.ts';
-import { loadFacts, story } from '../../src/facts/index.ts';
+import { loadFacts } from '../../src/facts/index.ts';
 import { runCommand } from './capture.ts';
 
 describe('eras', () => {
@@ -24,57 +23,6 @@ describe('eras', () => {
     expect(csv).toContain('"proposed, never merged"');
     const { stdout: md } = await runCommand(erasCommand, ['--format', 'md']);
     expect(md.split('\n')[0]).toBe('| era | anchor | date | releases | status | summary |');
-  });
-});
-
-describe('show', () => {
-  test('text: story, facts and links without Markdown marks, paragraphs at most 100 columns', async () => {
-    const { stdout, code } = await runCommand(showCommand, ['e5ed0fb0']);
-    expect(code).toBe(0);
-    expect(stdout).toMatch(
-      /^cpu-role: the guest's mode gets a role of its own \(April 2022\)\n={10,}\n\nWhy the commit/,
-    );
-    expect(stdout).toContain('- subject: KVM: x86/mmu: split cpu_role from mmu_role\n');
-    expect(stdout).toContain('- just before: cpu-role^\n');
-    expect(stdout).toContain(
-      '- patch mail <https://lore.kernel.org/kvm/20220414074000.31438-8-pbonzini@redhat.com/>\n',
-    );
-    expect(stdout).not.toMatch(/`|\]\(|^#/m);
-    for (const line of stdout.split('\n')) {
-      if (!line.includes('https://')) expect(line.length).toBeLessThanOrEqual(100);
-    }
-  });
-
-  test('the proposed series: status, numbers as a table, one entry a patch', async () => {
-    const { stdout } = await runCommand(showCommand, ['no-unload-v2']);
-    expect(stdout).toContain('- status: proposed, never merged\n');
-    expect(stdout).toMatch(/│ before │ 46754 +│ 5096 +│ 5150 +│/);
-    expect(stdout).toContain('16. KVM: x86: introduce KVM_REQ_MMU_UPDATE_ROOT (dropped)\n');
-    expect(stdout).toContain('https://lore.kernel.org/kvm/YhATewkkO%2Fl4P9UN@google.com/');
-  });
-
-  test('md starts with the story; json carries record, story and links; html stands alone', async () => {
-    const { stdout: md } = await runCommand(showCommand, ['cr0wp', '--format', 'md']);
-    expect(md.startsWith(story('cr0wp').trimEnd())).toBe(true);
-    const { stdout: json } = await runCommand(showCommand, ['cr0wp', '--format', 'json']);
-    const model = JSON.parse(json) as Record<string, unknown>;
-    expect(Object.keys(model)).toEqual(['era', 'story', 'links', 'patches']);
-    const { stdout: html } = await runCommand(showCommand, ['cr0wp', '--format', 'html']);
-    expect(html).toMatch(/^<!doctype html>\n<html lang="en">[\s\S]*<\/html>\n$/);
-    expect(html).toContain('<title>cr0wp: a CR0.WP toggle keeps the roots</title>');
-    expect(html).not.toMatch(/<script|<link|src=/);
-  });
-
-  test('a parent shows the story of its child with its own facts', async () => {
-    const { stdout } = await runCommand(showCommand, ['e5ed0fb0^']);
-    expect(stdout).toContain('- era: cpu-role^\n');
-    expect(stdout).toMatch(/^cpu-role: /);
-  });
-
-  test('several eras are a mistake', async () => {
-    await expect(runCommand(showCommand, ['all'])).rejects.toThrow(
-      /^era: "all" names [0-9]+ eras: .*\n {2}expected: one era/,
-    );
   });
 });
 

@@ -1,6 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { describe, expect, test } from 'vitest';
-import { githubUrl, kernelUrl, links, loadFacts, loreUrl, sourceUrl, usesTable } from '../../src/facts/index.ts';
+import {
+  bootlinUrl,
+  diffLinks,
+  eraDiffs,
+  eraRecord,
+  githubUrl,
+  kernelPatchUrl,
+  kernelUrl,
+  links,
+  loadFacts,
+  loreUrl,
+  sourceLinks,
+  sourceUrl,
+  usesTable,
+} from '../../src/facts/index.ts';
 
 const sha = 'e5ed0fb01004f93ddf8a0c632cbc8a3f1ea5b518';
 
@@ -59,6 +73,52 @@ describe('links', () => {
         expect(new URL(url).href).toBe(url);
       }
     }
+  });
+
+  test('a release leads to bootlin at the line; a stable one, which GitHub has not, to its tree without a line', () => {
+    const file = 'arch/x86/kvm/mmu/mmu.c';
+    expect(bootlinUrl('v5.10.262', file, 4452)).toBe(
+      'https://elixir.bootlin.com/linux/v5.10.262/source/arch/x86/kvm/mmu/mmu.c#L4452',
+    );
+    expect(sourceLinks('v4.20', 'arch/x86/kvm/mmu.c', 4724)).toEqual([
+      { title: 'bootlin', url: 'https://elixir.bootlin.com/linux/v4.20/source/arch/x86/kvm/mmu.c#L4724' },
+      { title: 'GitHub', url: 'https://github.com/torvalds/linux/blob/v4.20/arch/x86/kvm/mmu.c#L4724' },
+    ]);
+    expect(sourceLinks('v2.6.29', 'arch/x86/kvm/mmu.c').map(({ title }) => title)).toEqual(['GitHub']);
+    const stable = 'https://git.kernel.org/pub/scm/linux/kernel/git/stable/linux.git/tree';
+    expect(sourceLinks('v6.1.192', file)).toEqual([{ title: 'git.kernel.org', url: `${stable}/${file}?h=v6.1.192` }]);
+    expect(sourceLinks('v5.10.262', file, 12).map(({ url }) => url)).toEqual([
+      bootlinUrl('v5.10.262', file, 12),
+      `${stable}/${file}?h=v5.10.262#n12`,
+    ]);
+  });
+
+  test('lines of v5.17 are those of a release candidate, so no link has one', () => {
+    expect(sourceLinks('v5.17', 'arch/x86/kvm/mmu/mmu.c', 5037)).toEqual([
+      { title: 'GitHub', url: 'https://github.com/torvalds/linux/blob/v5.17/arch/x86/kvm/mmu/mmu.c' },
+    ]);
+  });
+
+  test('the diff of a commit, by its whole sha where twelve digits are given', () => {
+    expect(diffLinks('e5ed0fb01004').map(({ url }) => url)).toEqual([kernelPatchUrl(sha), githubUrl(sha)]);
+  });
+
+  test('the diffs of an era: its commit, the one after it, milestones since the era before, what its story names', () => {
+    const titles = (id: string): string[] => eraDiffs(eraRecord(id)).map(({ title }) => title);
+    expect(titles('cr0wp')).toEqual(['patch', 'commit page']);
+    expect(titles('role-union^')).toEqual(['patch after it', 'commit page after it']);
+    expect(titles('v5.10')).toEqual(['patch de3ccd26fafc', 'patch 47c42e6b4192', 'patch 8053f924cad3']);
+    expect(titles('v5.19')).toEqual(['patch 7a7ae8292391', 'patch faf729621c96', 'patch 84e5ffd045f3']);
+    // The milestones of v6.4 are in 6.1.192 already.
+    expect(titles('v6.12')).toEqual(['patch e40bcf9f3a18', 'patch 0e3223d8d00a', 'patch b299c273c06f']);
+    for (const { id } of loadFacts().eras) expect(titles(id).length).toBeGreaterThan(0);
+  });
+
+  test('a stable era has the tag of its kernel in the stable tree', () => {
+    expect(links('v6.1').links.at(-1)).toEqual({
+      title: 'v6.1.192 in the stable tree',
+      url: 'https://git.kernel.org/pub/scm/linux/kernel/git/stable/linux.git/tag/?h=v6.1.192',
+    });
   });
 
   test('a row of uses leads to file and line', () => {

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { reportFiles } from '../../src/report/bundle.ts';
 import { entryState, modelOf, record, toggles, writeEffect } from './fixtures.ts';
 
-const files = await reportFiles(modelOf(toggles()));
+const files = await reportFiles(modelOf(toggles()), []);
 const page = files.get('index.html')!;
 const markdown = files.get('report.md')!;
 
@@ -135,7 +135,7 @@ it('every link inside the page has a target, and no anchor is given twice', () =
 });
 
 it('the same replays give the same bytes', async () => {
-  const again = await reportFiles(modelOf(toggles()));
+  const again = await reportFiles(modelOf(toggles()), []);
   expect([...again]).toEqual([...files]);
 });
 
@@ -154,12 +154,12 @@ it('a hostile workload stays text in every face', async () => {
     entryStates: [entryState('v5.17', [{ level: 4 }], { mmu: evil, phase: evil })],
   });
   const model = modelOf([hostile], { name: evil, title: evil });
-  const written = await reportFiles(model);
+  const written = await reportFiles(model, []);
   const html = written.get('index.html')!;
   // What would be markup is there as text only: as many times as it was given.
   expect(html).not.toMatch(/<(script|img)\b/i);
   expect(html.match(/<\/style>/g)).toHaveLength(1);
-  expect(html).not.toMatch(/href="(?!https:|#)/i);
+  expect(html).not.toMatch(/href="(?!https:|#|eras\/v5\.17\.html")/i);
   expect(html).toContain('&lt;script&gt;alert(2)&lt;/script&gt;');
   for (const [name, content] of written) {
     expect(name).toMatch(/^(index\.html|report\.(md|json)|charts\/[a-z0-9-]+\.svg)$/);
@@ -172,7 +172,7 @@ it('a hostile workload stays text in every face', async () => {
 
 it('long tables are cut, and say so', async () => {
   const many = Array.from({ length: 45 }, (_, i) => writeEffect(`CR4.B${i}`, ['kvm_init_mmu'], 45 - i));
-  const written = await reportFiles(modelOf([record('v5.17', 'npt-tdp-mmu', { writeEffects: many })]));
+  const written = await reportFiles(modelOf([record('v5.17', 'npt-tdp-mmu', { writeEffects: many })]), []);
   expect(written.get('report.md')).toContain('21 further rows stand in report.json.');
   expect(written.get('report.json')).toContain('CR4.B44');
 });

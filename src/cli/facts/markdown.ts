@@ -14,33 +14,6 @@ export function plainMarkdown(markdown: string, output: Output): string {
   return `${blocks.join('\n\n')}\n`;
 }
 
-/** A page of its own, without scripts or outside resources. */
-export function htmlPage(title: string, markdown: string): string {
-  const body = marked.parse(markdown, { async: false });
-  return [
-    '<!doctype html>',
-    '<html lang="en">',
-    '<head>',
-    '<meta charset="utf-8">',
-    '<meta name="viewport" content="width=device-width, initial-scale=1">',
-    `<title>${escaped(title)}</title>`,
-    '<style>',
-    'body { font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }',
-    'table { border-collapse: collapse; } th, td { border: 1px solid #888; padding: 0.2rem 0.6rem; text-align: left; }',
-    'code { font-family: ui-monospace, monospace; }',
-    '</style>',
-    '</head>',
-    '<body>',
-    body.trimEnd(),
-    '</body>',
-    '</html>',
-    '',
-  ].join('\n');
-}
-
-const escaped = (text: string): string =>
-  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
-
 function block(token: Token, output: Output, width: number): string {
   switch (token.type) {
     case 'heading': {
@@ -59,10 +32,7 @@ function block(token: Token, output: Output, width: number): string {
       return sheetsAsText([{ title: '', head: cells(header), rows: rows.map(cells) }], output).trimEnd();
     }
     case 'code':
-      return (token as Tokens.Code).text
-        .split('\n')
-        .map((line) => `    ${line}`)
-        .join('\n');
+      return codeLines(token as Tokens.Code, output);
     case 'blockquote':
       return (token as Tokens.Blockquote).tokens.map((inner) => block(inner, output, width - 4)).join('\n\n');
     case 'space':
@@ -71,6 +41,13 @@ function block(token: Token, output: Output, width: number): string {
       return token.raw.trimEnd();
   }
 }
+
+/** Indented; lines of a diff in the colours that diffs have. */
+const codeLines = ({ text, lang }: Tokens.Code, output: Output): string =>
+  text
+    .split('\n')
+    .map((line) => `    ${lang === 'diff' ? output.diffLine(line) : line}`)
+    .join('\n');
 
 function listLines(list: Tokens.List, output: Output, width: number): string[] {
   return list.items.map((item, index) => {
