@@ -99,7 +99,14 @@ export class Fetcher {
       env: { ...(this.#isLocal ? local : network), GIT_DIR: this.#cache },
       userConfig: true,
       ...(input === undefined ? {} : { input }),
-      ...(this.#onProgress ? { onProgress: this.#onProgress } : {}),
+      ...(this.#onProgress ? { onProgress: (text: string) => this.#onProgress!(percentages(text)) } : {}),
     });
   }
 }
+
+/** Of what git writes while it fetches, what moves: a commit that the remote lacks is told at the end, not as `fatal:`. */
+const percentages = (text: string): string =>
+  text
+    .split(/(?<=[\r\n])/)
+    .filter((piece) => /\d% \(/.test(piece))
+    .join('');

@@ -130,6 +130,14 @@ exec '${real}/git' "$@"
     await direct.close();
   });
 
+  it('passes on how far git is, and nothing else', async () => {
+    let progress = '';
+    const plan = planOf('a'.repeat(40), ids.wp!);
+    await syncCache(newCache(), url, plan, { tell: () => {}, onProgress: (text) => (progress += text) });
+    expect(progress).toMatch(/Receiving objects: 100%/);
+    expect(progress).not.toMatch(/fatal|not our ref|From /);
+  });
+
   it('leaves nothing behind for a remote that is none', async () => {
     const cache = newCache();
     expect(await mistakeFrom(sync(cache, join(folder, 'nowhere'), planOf(ids.wp!)))).toContain('--remote');
