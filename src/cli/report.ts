@@ -1,25 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { join } from 'node:path';
 import type { HostOptions } from '../replay/host.ts';
+import { mmuKinds } from '../replay/mmu-kinds.ts';
 import { gatherReport } from '../replay/report-model.ts';
 import { bundledWorkloads, loadWorkload } from '../workload/bundled.ts';
 import type { Command } from './commands.ts';
 import { exit } from './exit.ts';
 import { checkReportFolder, writeReportFolder } from './report-folder.ts';
-
-const nptLegacy = { kind: 'npt', implementation: 'legacy' } as const;
-const nptTdpMmu = { kind: 'npt', implementation: 'tdp-mmu' } as const;
-
-/** MMU kinds by what the user calls them. `npt` is both implementations, which differ most there. */
-const kinds: Readonly<Record<string, readonly Omit<HostOptions, 'vendor'>[]>> = {
-  shadow: [{ kind: 'shadow', implementation: null }],
-  npt: [nptLegacy, nptTdpMmu],
-  'npt-legacy': [nptLegacy],
-  'npt-tdp-mmu': [nptTdpMmu],
-  ept: [{ kind: 'ept', implementation: null }],
-  'ept-legacy': [{ kind: 'ept', implementation: 'legacy' }],
-  'ept-tdp-mmu': [{ kind: 'ept', implementation: 'tdp-mmu' }],
-};
 
 /** `mmu-eras report`: a folder with one page that shows workloads under all eras and MMU kinds. */
 export const reportCommand: Command = {
@@ -41,7 +28,7 @@ export const reportCommand: Command = {
       })
       .option('eras', { type: 'string', default: 'all', describe: 'ids, commits, releases, ranges, or all' })
       .option('mmu', {
-        choices: Object.keys(kinds),
+        choices: Object.keys(mmuKinds),
         array: true,
         default: ['shadow', 'npt', 'ept'],
         describe: 'MMU kinds; npt is the legacy MMU and the TDP MMU, ept the default of each kernel',
@@ -58,7 +45,7 @@ export const reportCommand: Command = {
     checkReportFolder(folder);
     const workloads = workloadNames(args.workloads as readonly string[]).map(loadWorkload);
     const vendor = args.vendor as HostOptions['vendor'];
-    const chosen = new Set((args.mmu as readonly string[]).flatMap((name) => kinds[name]!));
+    const chosen = new Set((args.mmu as readonly string[]).flatMap((name) => mmuKinds[name]!));
     const hosts = [...chosen].map((host) => ({ ...host, vendor }));
     const model = gatherReport(workloads, { eras: String(args.eras), hosts });
     const { reportFiles } = await import('../report/bundle.ts');
