@@ -3,16 +3,20 @@ import { join } from 'node:path';
 import type { HostOptions } from '../replay/host.ts';
 import { mmuKinds } from '../replay/mmu-kinds.ts';
 import { gatherReport } from '../replay/report-model.ts';
+import { modeName } from '../replay/run.ts';
+import { performReplay } from '../replay/task.ts';
 import { bundledWorkloads, loadWorkload } from '../workload/bundled.ts';
 import type { Command } from './commands.ts';
 import { exit } from './exit.ts';
+import { type ProgressForm, progressOf, withProgress } from './progress.ts';
 import { checkReportFolder, writeReportFolder } from './report-folder.ts';
+import { runMany, withWorkers, workersOf } from './workers.ts';
 
 /** `mmu-eras report`: a folder with one page that shows workloads under all eras and MMU kinds. */
 export const reportCommand: Command = {
   usage: 'report <workloads..>',
   build: (yargs) =>
-    yargs
+    withProgress(withWorkers(yargs))
       .positional('workloads', {
         type: 'string',
         array: true,
@@ -47,7 +51,15 @@ export const reportCommand: Command = {
     const vendor = args.vendor as HostOptions['vendor'];
     const chosen = new Set((args.mmu as readonly string[]).flatMap((name) => mmuKinds[name]!));
     const hosts = [...chosen].map((host) => ({ ...host, vendor }));
-    const model = gatherReport(workloads, { eras: String(args.eras), hosts });
+    const progress = progressOf('report', args.progress as ProgressForm);
+    const workers = workersOf(args.workers);
+    const model = await gatherReport(workloads, { eras: String(args.eras), hosts }, (tasks) =>
+      runMany({ name: 'replay', perform: performReplay }, tasks, {
+        workers,
+        progress,
+        itemOf: ({ workload, era, host }) => `${workload.name} ${modeName(host)} ${era}`,
+      }),
+    );
     const { reportFiles } = await import('../report/bundle.ts');
     writeReportFolder(folder, await reportFiles(model));
     process.stdout.write(`${join(folder, 'index.html')}\n`);
