@@ -79,9 +79,9 @@ export function storyText(id: string): string | undefined {
   return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
 }
 
-/** commits/ stands two folders above the source and three above the build. Ends with a separator. */
+/** commits/ stands two folders above the source, three above the build, four above that of the benchmark. Ends with a separator. */
 export function commitsFolder(): string {
-  for (const path of ['../../commits/', '../../../commits/']) {
+  for (const path of ['../../commits/', '../../../commits/', '../../../../commits/']) {
     const url = new URL(path, import.meta.url);
     if (existsSync(new URL('eras.json', url))) return fileURLToPath(url);
   }
