@@ -9,9 +9,14 @@ export async function writeOutput(file: string | undefined, pieces: Iterable<str
     }
     return;
   }
+  // An interrupt would leave the temporary file behind; what follows takes a moment.
+  const later = (): void => {};
+  process.on('SIGINT', later).on('SIGTERM', later);
   try {
     writeWhole(file, pieces);
   } catch (error) {
     throw writeRefused(file, error);
+  } finally {
+    process.off('SIGINT', later).off('SIGTERM', later);
   }
 }

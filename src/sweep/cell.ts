@@ -4,6 +4,7 @@ import { UserError } from '../errors.ts';
 import { resolvePort } from '../replay/ports.ts';
 import { type Counts, isAvailable, type NotInEra, type ReplayRecord } from '../replay/record.ts';
 import type { ReplayOptions } from '../replay/run.ts';
+import { machineVersion, portVersion } from './versions.ts';
 import { type CellWorkload, openWorkload } from './workload.ts';
 
 /** Everything one replay needs, in a form that can be sent to a thread. */
@@ -12,6 +13,9 @@ export interface CellTask {
   readonly source: string;
   readonly hash: string;
   readonly era: string;
+  /** Versions of the machine and of the era's port that the result will be kept under. */
+  readonly machine: string;
+  readonly port: string;
   readonly options: Pick<ReplayOptions, 'kind' | 'implementation' | 'vendor' | 'cpu'>;
 }
 
@@ -39,8 +43,17 @@ export const cellResultSchema = z.union([
 /** Cells of one workload follow each other, so the last one is kept. */
 let last: { readonly source: string; readonly workload: CellWorkload } | null = null;
 
-/** Runs one cell. UserError when the workload is not what it was when the sweep began. */
-export function runCell({ source, hash, era, options }: CellTask): CellResult {
+/** Runs one cell. UserError when the workload, or the code, is not what it was when the sweep began. */
+export function runCell({ source, hash, era, machine, port, options }: CellTask): CellResult {
+  // A thread loads its code when it starts, which may be long after.
+  if (machine !== machineVersion() || port !== portVersion(era)) {
+    throw new UserError({
+      place: `cell of ${era}`,
+      found: 'mmu-eras was built anew while the sweep ran',
+      expected: 'one version from the first cell to the last',
+      suggestion: 'the same command again, which runs what the new version has not run',
+    });
+  }
   if (last?.source !== source || last.workload.hash !== hash) last = { source, workload: openWorkload(source) };
   const { workload } = last;
   if (workload.hash !== hash) {

@@ -51,6 +51,8 @@ export function taskOf({ header, sources }: SweepPlan, cell: number): CellTask {
     source: sources[header.workloads.indexOf(workload)]!,
     hash: workload.hash,
     era: era.id,
+    machine: header.machine,
+    port: era.hash,
     options: { ...hostOf(mmu, header.vendor), cpu: cpuOf(tlb) },
   };
 }

@@ -17,14 +17,24 @@ export function contentHash(content: string): string {
   return createHash('sha256').update(content).digest('hex').slice(0, 32);
 }
 
+/** By folders: read once, as the code that runs was loaded once. */
+const known = new Map<string, string>();
+
 /** Name of the machine as built: its files' contents. */
-export const machineVersion = (): string => filesHash(machineFolders);
+export const machineVersion = (): string => versionOf(machineFolders);
 
 /** Name of an era's port as built. */
 export function portVersion(era: string): string {
   const { snapshot } = eraRecord(era);
   if (snapshot === null) throw new Error(`era ${era} has no port`);
-  return filesHash([`snapshots/${snapshot}`]);
+  return versionOf([`snapshots/${snapshot}`]);
+}
+
+function versionOf(folders: readonly string[]): string {
+  const name = folders.join(' ');
+  const version = known.get(name) ?? filesHash(folders);
+  known.set(name, version);
+  return version;
 }
 
 /** Over path and content of every script below the folders, in order of the paths. */

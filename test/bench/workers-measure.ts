@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { type CellResult, type CellTask, runCell } from '../../src/sweep/cell.ts';
+import { machineVersion, portVersion } from '../../src/sweep/versions.ts';
 import { openWorkload } from '../../src/sweep/workload.ts';
 import { inProcess, mapTasks, type Runner } from '../../src/workers/runner.ts';
 import { threads } from '../../src/workers/threads.ts';
@@ -35,7 +36,8 @@ export async function measureWorkers(c: CProgram, runs: number, rounds: number):
   const source = `gen:toggle_cr0_wp?iterations=${rounds}&touches=8`;
   const { hash } = openWorkload(source);
   const options = { kind: 'shadow', implementation: null, vendor: 'svm' } as const;
-  const tasks = eras.map((era): CellTask => ({ source, hash, era, options }));
+  const versions = (era: string) => ({ machine: machineVersion(), port: portVersion(era) });
+  const tasks = eras.map((era): CellTask => ({ source, hash, era, ...versions(era), options }));
   const timed = async (open: () => Promise<Runner<CellTask, CellResult>>) => {
     const before = performance.now();
     const runner = await open();

@@ -98,6 +98,13 @@ test('a workload that changes while the sweep runs is noticed', () => {
   expect(() => runCell(taskOf(changing, 0))).toThrow(/another content than when the sweep began/);
 });
 
+test('a result of other code than the sweep began with is refused', () => {
+  const task = taskOf(plan, 0);
+  for (const other of [{ machine: 'x' }, { port: 'x' }]) {
+    expect(() => runCell({ ...task, ...other })).toThrow(/built anew while the sweep ran/);
+  }
+});
+
 test('shards share the cells out', () => {
   expect(parseShard('2/3')).toEqual({ index: 2, count: 3 });
   expect([...cellsOfShard({ index: 2, count: 3 }, 8)]).toEqual([1, 4, 7]);

@@ -9,6 +9,7 @@ import { performParity } from '../../src/parity/run.ts';
 import { performReplay } from '../../src/replay/task.ts';
 import { runCell } from '../../src/sweep/cell.ts';
 import { taskOf } from '../../src/sweep/plan.ts';
+import type * as versions from '../../src/sweep/versions.ts';
 import { inProcess, mapTasks } from '../../src/workers/runner.ts';
 import { threads } from '../../src/workers/threads.ts';
 import { generate } from '../../src/workload/generators/index.ts';
@@ -18,9 +19,14 @@ import { planned } from '../sweep/sweeps.ts';
 const script = new URL('../../dist/src/workers/tasks.js', import.meta.url);
 
 /** Compares JSON, which also tells the order of keys. */
-async function sameInThreads<Task, Result>(name: string, perform: (task: Task) => Result, tasks: readonly Task[]) {
+async function sameInThreads<Task, Result>(
+  name: string,
+  perform: (task: Task) => Result,
+  tasks: readonly Task[],
+  sent = tasks,
+) {
   const runner = await threads<Task, Result>(script, name, 2);
-  const results = await mapTasks(runner, tasks);
+  const results = await mapTasks(runner, sent);
   await runner.close();
   expect(JSON.stringify(results)).toBe(JSON.stringify(await mapTasks(inProcess(perform), tasks)));
   return results;
@@ -29,9 +35,12 @@ async function sameInThreads<Task, Result>(name: string, perform: (task: Task) =
 test('cells of a sweep', async () => {
   const { plan } = planned();
   const tasks = Array.from({ length: plan.header.cells }, (_, cell) => taskOf(plan, cell));
-  const results = await sameInThreads('cell', runCell, tasks);
+  // Threads run the build, this process the sources.
+  const built: typeof versions = await import(new URL('../../dist/src/sweep/versions.js', import.meta.url).href);
+  const sent = tasks.map((task) => ({ ...task, machine: built.machineVersion(), port: built.portVersion(task.era) }));
+  const results = await sameInThreads('cell', runCell, tasks, sent);
   const three = await threads(script, 'cell', 3);
-  expect(JSON.stringify(await mapTasks(three, tasks))).toBe(JSON.stringify(results));
+  expect(JSON.stringify(await mapTasks(three, sent))).toBe(JSON.stringify(results));
   await three.close();
 });
 
