@@ -59,6 +59,13 @@ export default {
       to: { path: '^(snapshots/|src/(sim|replay|workload|conform|parity)/)' },
     },
     {
+      name: 'work-knows-not-who-shares-it-out',
+      comment: 'A replay, a check or a comparison is the same in a thread, a shard or alone.',
+      severity: 'error',
+      from: { path: '^(snapshots/|src/(role|sim|workload|replay|conform|parity|facts|report)/)' },
+      to: { path: '^src/(sweep|workers)/' },
+    },
+    {
       name: 'nothing-imports-commands',
       comment: 'Commands are the outermost layer.',
       severity: 'error',

@@ -5,4 +5,5 @@ import { root, run, tool } from './setup.mjs';
 
 // Types are checked by `npm run types`.
 run(tool('tsc'), ['-p', 'tsconfig.bench.json']);
-run(process.execPath, [join(root, 'dist', 'bench', 'test', 'bench', 'main.js'), root, ...process.argv.slice(2)]);
+const script = process.argv[2] === 'workers' ? 'workers-main.js' : 'main.js';
+run(process.execPath, [join(root, 'dist', 'bench', 'test', 'bench', script), root, ...process.argv.slice(2)]);

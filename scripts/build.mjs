@@ -3,7 +3,7 @@
  * Bundles the command line to dist/, with a chunk for each command: what a command does not need costs it no start-up, and
  * one file loads sooner than the hundred it is made of.
  */
-import { rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { root } from './setup.mjs';
@@ -21,13 +21,23 @@ const quickStringWidth = {
   },
 };
 
+/** By folders, the hash of the sources: what results of a sweep are kept under (src/sweep/versions.ts). */
+async function sourceVersions(transform) {
+  const source = readFileSync(join(root, 'src', 'sweep', 'files-hash.ts'), 'utf8');
+  const { code } = await transform(source, { loader: 'ts' });
+  const { filesHash, machineFolders } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
+  const ports = readdirSync(join(root, 'snapshots'), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const groups = [machineFolders, ...ports.map(({ name }) => [`snapshots/${name}`])];
+  return Object.fromEntries(groups.map((folders) => [folders.join(' '), filesHash(folders, root)]));
+}
+
 export async function build() {
   // Loaded here, as the dependencies may be installed only now.
-  const { build: bundle } = await import('esbuild');
+  const { build: bundle, transform } = await import('esbuild');
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   await bundle({
     absWorkingDir: root,
-    entryPoints: ['src/cli/main.ts'],
+    entryPoints: { main: 'src/cli/main.ts', 'workers/tasks': 'src/workers/tasks.ts' },
     outdir: 'dist',
     chunkNames: 'chunks/[name]-[hash]',
     bundle: true,
@@ -39,7 +49,10 @@ export async function build() {
     banner: {
       js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
     },
+    define: { BUILT_VERSIONS: JSON.stringify(await sourceVersions(transform)) },
     plugins: [quickStringWidth],
+    // It starts threads with a script of its own.
+    external: ['piscina'],
     logLevel: 'warning',
   });
 }

@@ -34,6 +34,15 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     describe: 'replay workloads under all eras and MMU kinds into one page with charts, reasons, roles and links',
     load: async () => (await import('./report.ts')).reportCommand,
   },
+  sweep: {
+    describe:
+      'replay a matrix of workloads, eras, MMU kinds, TLBs and seeds: in shards, in threads, and on from where it was',
+    load: async () => (await import('./sweep.ts')).sweepCommand,
+  },
+  'sweep merge': {
+    describe: 'join the shards of a sweep; refuses gaps, doubles and mixtures of versions',
+    load: async () => (await import('./merge.ts')).mergeCommand,
+  },
   conform: {
     describe: 'run vectors from real kernel code and hardware walks against the port or walker they name',
     load: async () => (await import('./conform.ts')).conformCommand,

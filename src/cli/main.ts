@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { nearest, UserError } from '../errors.ts';
+import { diskReason } from '../files.ts';
 import { projectRoot } from '../root.ts';
 import { type CommandEntry, commands } from './commands.ts';
 import { type ExitCode, exit } from './exit.ts';
@@ -15,17 +16,21 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
     process.stdout.write(`${projectRoot().version}\n`);
     return exit.ok;
   }
+  const [second] = rest;
+  // A command of two words, as `sweep merge`.
+  const both = commands[`${name} ${second}`];
+  if (second !== undefined && both) return await runCommand(both, rest, `mmu-eras ${name}`);
   const entry = commands[name];
   if (!entry) throw unknownCommand(name);
   return await runCommand(entry, [name, ...rest]);
 }
 
 /** Parses the options of one command with yargs and runs it. */
-async function runCommand(entry: CommandEntry, argv: string[]): Promise<ExitCode> {
+async function runCommand(entry: CommandEntry, argv: string[], script = 'mmu-eras'): Promise<ExitCode> {
   const [{ default: yargs }, command] = await Promise.all([import('yargs'), entry.load()]);
   let code: ExitCode = exit.ok;
   await yargs(argv)
-    .scriptName('mmu-eras')
+    .scriptName(script)
     .command(
       command.usage,
       entry.describe,
@@ -42,10 +47,10 @@ async function runCommand(entry: CommandEntry, argv: string[]): Promise<ExitCode
     .fail((message, error) => {
       if (error) throw error;
       throw new UserError({
-        place: `mmu-eras ${argv[0]}`,
+        place: `${script} ${argv[0]}`,
         found: message ?? 'arguments that do not parse',
         expected: command.usage,
-        suggestion: `mmu-eras ${argv[0]} --help`,
+        suggestion: `${script} ${argv[0]} --help`,
       });
     })
     .parseAsync();
@@ -63,7 +68,7 @@ function help(): string {
     ...lines,
     '',
     'mmu-eras <command> --help tells the options of a command.',
-    'Exit code: 0 fine or no difference, 1 a difference was found, 2 it could not run.',
+    'Exit code: 0 fine or no difference, 1 a difference was found, 2 it could not run, 130 interrupted.',
     '',
   ].join('\n');
 }
@@ -82,7 +87,10 @@ function unknownCommand(name: string): UserError {
 // A reader that closes the pipe early (`mmu-eras … | head`) ends us quietly.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(process.exitCode ?? exit.ok);
-  throw error;
+  const found = diskReason(error);
+  if (found === undefined) throw error;
+  process.stderr.write(`standard output: ${found}\n`);
+  process.exit(exit.failed);
 });
 
 try {

@@ -2,31 +2,22 @@
 import { join } from 'node:path';
 import { eraPage } from '../facts/reading.ts';
 import type { HostOptions } from '../replay/host.ts';
+import { mmuKinds } from '../replay/mmu-kinds.ts';
 import { gatherReport } from '../replay/report-model.ts';
+import { modeName } from '../replay/run.ts';
+import { performReplay } from '../replay/task.ts';
 import { bundledWorkloads, loadWorkload } from '../workload/bundled.ts';
 import type { Command } from './commands.ts';
 import { exit } from './exit.ts';
+import { type ProgressForm, progressOf, withProgress } from './progress.ts';
 import { checkReportFolder, writeReportFolder } from './report-folder.ts';
-
-const nptLegacy = { kind: 'npt', implementation: 'legacy' } as const;
-const nptTdpMmu = { kind: 'npt', implementation: 'tdp-mmu' } as const;
-
-/** MMU kinds by what the user calls them. `npt` is both implementations, which differ most there. */
-const kinds: Readonly<Record<string, readonly Omit<HostOptions, 'vendor'>[]>> = {
-  shadow: [{ kind: 'shadow', implementation: null }],
-  npt: [nptLegacy, nptTdpMmu],
-  'npt-legacy': [nptLegacy],
-  'npt-tdp-mmu': [nptTdpMmu],
-  ept: [{ kind: 'ept', implementation: null }],
-  'ept-legacy': [{ kind: 'ept', implementation: 'legacy' }],
-  'ept-tdp-mmu': [{ kind: 'ept', implementation: 'tdp-mmu' }],
-};
+import { runMany, withWorkers, workersOf } from './workers.ts';
 
 /** `mmu-eras report`: a folder with one page that shows workloads under all eras and MMU kinds. */
 export const reportCommand: Command = {
   usage: 'report <workloads..>',
   build: (yargs) =>
-    yargs
+    withProgress(withWorkers(yargs))
       .positional('workloads', {
         type: 'string',
         array: true,
@@ -42,7 +33,7 @@ export const reportCommand: Command = {
       })
       .option('eras', { type: 'string', default: 'all', describe: 'ids, commits, releases, ranges, or all' })
       .option('mmu', {
-        choices: Object.keys(kinds),
+        choices: Object.keys(mmuKinds),
         array: true,
         default: ['shadow', 'npt', 'ept'],
         describe: 'MMU kinds; npt is the legacy MMU and the TDP MMU, ept the default of each kernel',
@@ -59,9 +50,17 @@ export const reportCommand: Command = {
     checkReportFolder(folder);
     const workloads = workloadNames(args.workloads as readonly string[]).map(loadWorkload);
     const vendor = args.vendor as HostOptions['vendor'];
-    const chosen = new Set((args.mmu as readonly string[]).flatMap((name) => kinds[name]!));
+    const chosen = new Set((args.mmu as readonly string[]).flatMap((name) => mmuKinds[name]!));
     const hosts = [...chosen].map((host) => ({ ...host, vendor }));
-    const model = gatherReport(workloads, { eras: String(args.eras), hosts });
+    const progress = progressOf('report', args.progress as ProgressForm);
+    const workers = workersOf(args.workers);
+    const model = await gatherReport(workloads, { eras: String(args.eras), hosts }, (tasks) =>
+      runMany({ name: 'replay', perform: performReplay }, tasks, {
+        workers,
+        progress,
+        itemOf: ({ workload, era, host }) => `${workload.name} ${modeName(host)} ${era}`,
+      }),
+    );
     const { reportFiles } = await import('../report/bundle.ts');
     writeReportFolder(
       folder,

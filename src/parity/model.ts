@@ -27,7 +27,11 @@ export interface ParityModel {
 
 /** Compares every recording with its era. */
 export function gatherParity(recordings: readonly Recording[], options: ParityOptions): ParityModel {
-  const runs = recordings.map((recording) => parityRun(recording, options));
+  return parityModel(recordings.map((recording) => parityRun(recording, options)));
+}
+
+/** The model of finished comparisons. */
+export function parityModel(runs: readonly ParityRun[]): ParityModel {
   const byMode = new Map<string, ParityRun[]>();
   for (const run of runs) {
     const key = `${run.release}/${run.mode}`;

@@ -38,6 +38,14 @@ export interface ParityOptions {
   readonly ops: string | null;
 }
 
+/** One comparison of many, in a form that can be sent to a thread. */
+export interface ParityTask {
+  readonly recording: Recording;
+  readonly options: ParityOptions;
+}
+
+export const performParity = ({ recording, options }: ParityTask): ParityRun => parityRun(recording, options);
+
 /** Replays the workload of a recording under the release's era, on a machine like the recording's, and compares. */
 export function parityRun(recording: Recording, options: ParityOptions): ParityRun {
   const { release, mode, workload: name } = recording;

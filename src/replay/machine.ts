@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Era, EraVcpu, EraVm } from '../era.ts';
 import type { RoleReads } from '../role/reads.ts';
-import { GuestCpu } from '../sim/guest-cpu.ts';
+import { GuestCpu, type GuestCpuOptions } from '../sim/guest-cpu.ts';
 import type { Host } from '../sim/host.ts';
 import { PhysicalMemory } from '../sim/memory.ts';
 import { Vm } from '../sim/vm.ts';
@@ -40,6 +40,7 @@ export interface MachineOptions {
   readonly reads: RoleReads | null;
   /** Sees the calls of KVM's functions from the creation of the first vCPU on. */
   readonly observer?: ReplayObserver | undefined;
+  readonly cpu?: GuestCpuOptions | undefined;
   readonly differences?: readonly string[] | undefined;
 }
 
@@ -61,7 +62,7 @@ export function buildMachine(era: Era, host: Host, image: GuestImage, options: M
   const eraVm = era.create(vm);
   eraVm.setTssAddress(TSS_ADDRESS);
   const vcpus = Array.from({ length: options.vcpus }, () => {
-    const cpu = new GuestCpu(host, memory);
+    const cpu = new GuestCpu(host, memory, options.cpu);
     cpu.registers.cr0 = RESET_CR0;
     const kernel = eraVm.createVcpu(cpu.registers, cpu);
     kernel.setCpuid();

@@ -8,7 +8,8 @@ import { isAvailable, type ReplayRecord, type ReplayResult } from './record.ts';
 import { type ReportEra, reportEra } from './report-eras.ts';
 import { type ReportPort, type RoleMap, roleMap } from './report-roles.ts';
 import { type MmuSection, mmuSection } from './report-section.ts';
-import { modeName, replay } from './run.ts';
+import { modeName } from './run.ts';
+import type { ReplayTask } from './task.ts';
 
 /** An MMU kind of a report: the mode's name, and the same in words. */
 export interface ReportMmu {
@@ -46,8 +47,15 @@ export interface ReportOptions {
   readonly hosts: readonly HostOptions[];
 }
 
+/** Performs replays; results in the order of the tasks. */
+export type ReplayAll = (tasks: readonly ReplayTask[]) => Promise<readonly ReplayResult[]>;
+
 /** Replays every workload under every era and MMU kind. UserError for an era expression that names nothing. */
-export function gatherReport(workloads: readonly Workload[], { eras: expression, hosts }: ReportOptions): ReportModel {
+export async function gatherReport(
+  workloads: readonly Workload[],
+  { eras: expression, hosts }: ReportOptions,
+  replayAll: ReplayAll,
+): Promise<ReportModel> {
   const records = resolveEras(expression);
   const eras = records.flatMap(({ id }) => ports.find((port) => port.id === id) ?? []);
   if (eras.length === 0) {
@@ -58,6 +66,14 @@ export function gatherReport(workloads: readonly Workload[], { eras: expression,
       suggestion: '--eras all',
     });
   }
+  const tasks = workloads.flatMap((workload) =>
+    hosts.flatMap((host) => eras.map(({ id }): ReplayTask => ({ workload, era: id, host }))),
+  );
+  const results = await replayAll(tasks);
+  const resultsOf = (run: number, host: number): readonly ReplayResult[] => {
+    const start = (run * hosts.length + host) * eras.length;
+    return results.slice(start, start + eras.length);
+  };
   return buildReport({
     eras,
     told: records.map((record) =>
@@ -67,10 +83,10 @@ export function gatherReport(workloads: readonly Workload[], { eras: expression,
       ),
     ),
     mmus: hosts.map(reportMmu),
-    runs: workloads.map((workload) => ({
+    runs: workloads.map((workload, run) => ({
       name: workload.name,
       title: workload.title ?? '',
-      results: hosts.map((host) => eras.map((era) => replay(era, workload, host))),
+      results: hosts.map((_, host) => resultsOf(run, host)),
     })),
   });
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Era } from '../era.ts';
 import type { RoleReads } from '../role/reads.ts';
+import type { GuestCpuOptions } from '../sim/guest-cpu.ts';
 import { buildImage } from '../workload/image.ts';
 import { isBlock, type Op, type Workload } from '../workload/ops.ts';
 import { printOp } from '../workload/print.ts';
@@ -19,6 +20,8 @@ export interface ReplayOptions extends HostOptions {
   readonly reads?: RoleReads;
   /** Sees calls and entries in order, when given. */
   readonly observer?: ReplayObserver;
+  /** TLB and caches of every vCPU; default: those of GuestCpu. */
+  readonly cpu?: GuestCpuOptions;
   /** What the kernel to replay has beyond the port, by the names in Era.differences. */
   readonly differences?: readonly string[];
 }
@@ -34,6 +37,7 @@ export function replay(era: Era, workload: Workload, options: ReplayOptions): Re
     vcpus: program.vcpus,
     reads: options.reads ?? null,
     observer: options.observer,
+    cpu: options.cpu,
     differences: options.differences,
   });
   const recorder = new Recorder(
