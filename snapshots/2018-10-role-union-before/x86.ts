@@ -45,7 +45,7 @@ function names(register: string, changed: number, bits: Readonly<Record<string, 
 const CR0_VALID_BITS = 0xe005003f | 0;
 const X86_CR0_ET = 1 << 4;
 
-/** v4.20 x86.c kvm_zap_gfn_range over everything: all mappings of all frames go, the tables stay. */
+/** v4.20 mmu.c kvm_zap_gfn_range over everything: all mappings of all frames go, the tables stay. */
 const kvm_zap_gfn_range_all = probe(
   'kvm_zap_gfn_range',
   (vcpu: kvm_vcpu): void => {
@@ -196,7 +196,7 @@ export function kvm_set_efer(vcpu: kvm_vcpu, value: number): boolean {
   return false;
 }
 
-/** v4.20 x86.c kvm_inject_gp */
+/** v4.20 kvm_host.h kvm_inject_gp */
 export function kvm_inject_gp(vcpu: kvm_vcpu): void {
   vcpu.log.note('inject_gp');
   vcpu.kvm.vm.counters.injected_gp++;

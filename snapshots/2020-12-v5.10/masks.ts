@@ -25,7 +25,7 @@ interface u64 {
 const none: u64 = { lo: 0, hi: 0 };
 const low_bits = (n: number): number => (n >= 32 ? 0xffffffff : 2 ** n - 1);
 
-/** v5.10.262 mmu.h:46 rsvd_bits: bits s to e; empty when e < s. */
+/** v5.10.262 mmu.h:47 rsvd_bits: bits s to e; empty when e < s. */
 function rsvd_bits(s: number, e: number): u64 {
   if (e < s) return none;
   const half = (base: number): number => {

@@ -111,7 +111,7 @@ function bit_names(register: string, names: Readonly<Record<string, number>>, ma
 
 // --- register writes ------------------------------------------------------------------------------------------------
 
-/** 7a458f0e1ba1 x86.c kvm_vcpu_is_illegal_gpa */
+/** 7a458f0e1ba1 cpuid.h kvm_vcpu_is_illegal_gpa */
 const is_illegal_gpa = (vcpu: kvm_vcpu, gpa: number): boolean => gpa >= 2 ** vcpu.maxphyaddr;
 
 /**

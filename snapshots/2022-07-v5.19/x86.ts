@@ -111,7 +111,7 @@ function bit_names(register: string, names: Readonly<Record<string, number>>, ma
 
 // --- register writes ------------------------------------------------------------------------------------------------
 
-/** v5.19 x86.c kvm_vcpu_is_illegal_gpa */
+/** v5.19 cpuid.h kvm_vcpu_is_illegal_gpa */
 const is_illegal_gpa = (vcpu: kvm_vcpu, gpa: number): boolean => gpa >= 2 ** vcpu.maxphyaddr;
 
 /**

@@ -112,7 +112,7 @@ function bit_names(register: string, names: Readonly<Record<string, number>>, ma
 
 // --- register writes ------------------------------------------------------------------------------------------------
 
-/** v6.1.192 x86.c kvm_vcpu_is_illegal_gpa */
+/** v6.1.192 cpuid.h kvm_vcpu_is_illegal_gpa */
 const is_illegal_gpa = (vcpu: kvm_vcpu, gpa: number): boolean => gpa >= 2 ** vcpu.maxphyaddr;
 
 /**
