@@ -309,7 +309,7 @@ export function vcpu_reset(vcpu: kvm_vcpu): void {
   store_efer(vcpu, efer, cr0);
 }
 
-/** v2.6.29 x86.c kvm_inject_gp */
+/** v2.6.29 kvm_host.h kvm_inject_gp */
 const kvm_inject_gp = probe(
   'kvm_inject_gp',
   ({ kvm }: kvm_vcpu): WriteResult => {

@@ -104,7 +104,7 @@ export function run(vcpu: kvm_vcpu): void {
   if (is_vmx(vcpu) || vcpu.kvm.vm.host.tdp === 'npt') vcpu.pdptr_avail = false;
 }
 
-/** CR4 bits that a VMX guest may change without an exit. v4.20 kvm_cache_regs.h KVM_CR4_GUEST_OWNED_BITS */
+/** CR4 bits that a VMX guest may change without an exit. v4.20 vmx.c KVM_CR4_GUEST_OWNED_BITS */
 const KVM_CR4_GUEST_OWNED_BITS = (1 << 1) | (1 << 2) | (1 << 3) | (1 << 8) | (1 << 9) | (1 << 10) | CR4.LA57;
 const CR0_MP = 1 << 1;
 const CR0_TS = 1 << 3;

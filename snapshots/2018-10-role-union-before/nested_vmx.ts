@@ -54,12 +54,12 @@ function nested_vmx_load_cr3(vcpu: kvm_vcpu, cr3: number, nested_ept: boolean): 
 export function nested_vmx_run(vcpu: kvm_vcpu, state: NestedEntry): boolean {
   if (state.pointer !== null && vcpu.kvm.vm.host.tdp !== 'ept') return false;
   vcpu.nested.l1.copy(vcpu.registers);
-  enter_vmx_non_root_mode(vcpu, state);
+  nested_vmx_enter_non_root_mode(vcpu, state);
   return true;
 }
 
-/** v4.20 vmx.c enter_vmx_non_root_mode with prepare_vmcs02 ~12865. VPID 0: L1 gave L2 no tag of its own. */
-export function enter_vmx_non_root_mode(vcpu: kvm_vcpu, state: NestedEntry): void {
+/** v4.20 vmx.c nested_vmx_enter_non_root_mode with prepare_vmcs02 ~12865. VPID 0: L1 gave L2 no tag of its own. */
+export function nested_vmx_enter_non_root_mode(vcpu: kvm_vcpu, state: NestedEntry): void {
   const { nested, log } = vcpu;
   vcpu.hflags |= HF_GUEST_MASK;
   nested.pointer = state.pointer;

@@ -26,7 +26,7 @@ import {
 import { kvm_flush_remote_tlbs } from './tlb.ts';
 import { type kvm, type kvm_vcpu, kvm_vcpu_memslots } from './types.ts';
 
-/** 36d9594dfbf2 mmu.c kvm_memslots_for_spte_role: guest memory as the vCPUs see it that use the page. */
+/** 36d9594dfbf2 arch/x86/include/asm/kvm_host.h kvm_memslots_for_spte_role: guest memory as the vCPUs see it that use the page. */
 function kvm_memslots_for_spte_role(kvm: kvm, sp: number, by: string): AddressSpace {
   return kvm.vm.addressSpaces[page_role.smm(kvm.page(sp), by) === 0 ? 0 : 1];
 }

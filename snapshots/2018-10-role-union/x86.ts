@@ -51,7 +51,7 @@ const cr4_names = bitNames('CR4', {
 const CR0_VALID_BITS = 0xe005003f | 0;
 const X86_CR0_ET = 1 << 4;
 
-/** v4.20 x86.c kvm_zap_gfn_range over everything: all mappings of all frames go, the tables stay. */
+/** v4.20 mmu.c kvm_zap_gfn_range over everything: all mappings of all frames go, the tables stay. */
 const kvm_zap_gfn_range_all = probe(
   'kvm_zap_gfn_range',
   (vcpu: kvm_vcpu): void => {
@@ -201,7 +201,7 @@ export function kvm_set_efer(vcpu: kvm_vcpu, value: number): boolean {
   return false;
 }
 
-/** v4.20 x86.c kvm_inject_gp */
+/** v4.20 kvm_host.h kvm_inject_gp */
 export function kvm_inject_gp(vcpu: kvm_vcpu): void {
   vcpu.log.note('inject_gp');
   vcpu.kvm.vm.counters.injected_gp++;

@@ -176,7 +176,7 @@ class PortVcpu implements EraVcpu {
     return this.#vcpu.kvm.vm.host.tdp === 'none';
   }
 
-  /** v5.10.262 vmx/vmx.c vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
+  /** v5.10.262 vmx/vmx.h vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
   interceptsPageFault(): boolean {
     return this.#vcpu.kvm.vm.host.tdp === 'none';
   }

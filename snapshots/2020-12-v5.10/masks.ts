@@ -17,7 +17,7 @@ import {
 } from './spte.ts';
 import type { kvm_mmu, kvm_vcpu, rsvd_bits_validate } from './types.ts';
 
-/** v5.10.262 mmu.h:46 rsvd_bits: bits s to e; empty when e < s. */
+/** v5.10.262 mmu.h:47 rsvd_bits: bits s to e; empty when e < s. */
 const rsvd_bits = bitRange;
 
 /** Stores the union of some masks as `rsvd_bits_mask[bit7][level - 1]`. */

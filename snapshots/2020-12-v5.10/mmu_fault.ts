@@ -16,11 +16,11 @@ import {
   make_mmu_pages_available,
 } from './mmu_pages.ts';
 import {
+  disallow_lpage,
   drop_large_spte,
   drop_spte,
   kvm_mmu_page_get_gfn,
   kvm_page_track_is_active,
-  mmu_gfn_lpage_is_disallowed,
   rmap_add,
 } from './mmu_rmap.ts';
 import { mmu_need_write_protect } from './mmu_sync.ts';
@@ -222,7 +222,7 @@ function direct_pte_prefetch(vcpu: kvm_vcpu, sptep: number): void {
 export function kvm_mmu_hugepage_adjust(vcpu: kvm_vcpu, gfn: number, max_level: number): number {
   const { host, hostPageLevel } = vcpu.kvm.vm;
   let level = Math.min(max_level, host.maxHugePageLevel, hostPageLevel);
-  while (level > PT_PAGE_TABLE_LEVEL && mmu_gfn_lpage_is_disallowed(vcpu, gfn, level)) level--;
+  while (level > PT_PAGE_TABLE_LEVEL && disallow_lpage(vcpu, gfn, level)) level--;
   return level;
 }
 

@@ -63,7 +63,7 @@ export function gva_to_gpa(vcpu: kvm_vcpu, mmu: kvm_mmu, addr: number, access: n
 }
 
 /**
- * mmu->translate_gpa, v5.10.262 x86.c translate_gpa and translate_nested_gpa: a guest-physical address is L1's already,
+ * mmu->translate_gpa, v5.10.262 mmu.c translate_gpa, x86.c translate_nested_gpa: a guest-physical address is L1's already,
  * or it is L2's and goes through the tables L1 made for it. That walk is a user access, whoever L2's access is by.
  */
 export function translate_gpa(vcpu: kvm_vcpu, mmu: kvm_mmu, gpa: number, access: number): number {

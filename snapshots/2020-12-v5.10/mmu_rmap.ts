@@ -26,7 +26,7 @@ import {
 import { kvm_flush_remote_tlbs } from './tlb.ts';
 import { type kvm, type kvm_vcpu, kvm_vcpu_memslots } from './types.ts';
 
-/** v5.10.262 mmu.c kvm_memslots_for_spte_role: guest memory as the vCPUs see it that use the page. */
+/** v5.10.262 arch/x86/include/asm/kvm_host.h kvm_memslots_for_spte_role: guest memory as the vCPUs see it that use the page. */
 function kvm_memslots_for_spte_role(kvm: kvm, sp: number, by: string): AddressSpace {
   return kvm.vm.addressSpaces[page_role.smm(kvm.page(sp), by) === 0 ? 0 : 1];
 }
@@ -117,6 +117,6 @@ export function unaccount_shadowed(kvm: kvm, sp: number): void {
 export const kvm_page_track_is_active = (vcpu: kvm_vcpu, gfn: number): boolean =>
   kvm_vcpu_memslots(vcpu).memslots.isTracked(gfn);
 
-/** v5.10.262 mmu.c mmu_gfn_lpage_is_disallowed; also true where no slot covers the large page. */
-export const mmu_gfn_lpage_is_disallowed = (vcpu: kvm_vcpu, gfn: number, level: number): boolean =>
+/** v5.10.262 mmu.c lpage_info_slot: its count disallow_lpage; also true where no slot covers the large page. */
+export const disallow_lpage = (vcpu: kvm_vcpu, gfn: number, level: number): boolean =>
   !kvm_vcpu_memslots(vcpu).memslots.allowsLarge(gfn, level);

@@ -154,10 +154,24 @@ function mmu_alloc_direct_roots(vcpu: kvm_vcpu): boolean {
   return false;
 }
 
+/**
+ * v5.10.262 mmu.c mmu_alloc_shadow_roots, what its end does: a table above the PAE roots, for an L1 of 32 bits that uses
+ * nested paging. The kernel has the table of PAE roots itself since it made the MMU (kvm_mmu_create).
+ */
+function alloc_lm_root(vcpu: kvm_vcpu): void {
+  const by = 'mmu_alloc_shadow_roots';
+  const { mmu, kvm } = vcpu;
+  if (root_level(mmu, by) >= PT64_ROOT_4LEVEL || shadow_root_level(mmu, by) < PT64_ROOT_4LEVEL || mmu.lm_root !== 0)
+    return;
+  alloc_pae_root(vcpu, mmu);
+  mmu.lm_root = kvm.vm.pages.createSpecial();
+}
+
 /** v5.10.262 mmu.c:3274 mmu_alloc_shadow_roots. True: failed. */
 function mmu_alloc_shadow_roots(vcpu: kvm_vcpu): boolean {
   const { mmu, kvm } = vcpu;
   const by = 'mmu_alloc_shadow_roots';
+  alloc_lm_root(vcpu);
   const root_pgd = get_guest_pgd(vcpu, mmu);
   let root_gfn = Math.floor(root_pgd / 4096) % 2 ** 40;
   if (mmu_check_root(vcpu, root_gfn)) return true;
@@ -193,24 +207,6 @@ function mmu_alloc_shadow_roots(vcpu: kvm_vcpu): boolean {
   }
   mmu.root_pgd = root_pgd;
   return false;
-}
-
-/**
- * v5.10.262 mmu.c mmu_alloc_special_roots: tables above the PAE roots, for an L1 of 32 bits that uses nested paging.
- */
-function mmu_alloc_special_roots(vcpu: kvm_vcpu): void {
-  const by = 'mmu_alloc_special_roots';
-  const { mmu, kvm } = vcpu;
-  if (
-    direct_map(mmu, by) !== 0 ||
-    root_level(mmu, by) >= PT64_ROOT_4LEVEL ||
-    shadow_root_level(mmu, by) < PT64_ROOT_4LEVEL ||
-    mmu.lm_root !== 0
-  ) {
-    return;
-  }
-  alloc_pae_root(vcpu, mmu);
-  mmu.lm_root = kvm.vm.pages.createSpecial();
 }
 
 /** v5.10.262 mmu.c:3383 kvm_mmu_sync_roots */
@@ -333,7 +329,6 @@ export const kvm_mmu_load = probe(
     counters.mmu_load++;
     if (vcpu.new_pgd_pending) counters.new_pgd_miss++;
     vcpu.new_pgd_pending = false;
-    mmu_alloc_special_roots(vcpu);
     const failed =
       direct_map(vcpu.mmu, 'mmu_alloc_roots') !== 0 ? mmu_alloc_direct_roots(vcpu) : mmu_alloc_shadow_roots(vcpu);
     kvm_mmu_sync_roots(vcpu);

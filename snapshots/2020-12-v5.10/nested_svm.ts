@@ -47,13 +47,13 @@ function nested_svm_uninit_mmu_context(vcpu: kvm_vcpu): void {
   vcpu.walk_mmu = vcpu.root_mmu;
 }
 
-/** v5.10.262 nested.c nested_vmcb_checks: VMRUN fails when L1 asks for nested paging that KVM has not. */
-const nested_vmcb_checks = (vcpu: kvm_vcpu, { pointer }: Pick<NestedEntry, 'pointer'>): boolean =>
+/** v5.10.262 nested.c nested_vmcb_check_controls: VMRUN fails when L1 asks for nested paging that KVM has not. */
+const nested_vmcb_check_controls = (vcpu: kvm_vcpu, { pointer }: Pick<NestedEntry, 'pointer'>): boolean =>
   pointer === null || vcpu.kvm.vm.host.tdp === 'npt';
 
 /** v5.10.262 nested.c nested_svm_vmrun: false when VMRUN fails, and L1 goes on. */
 export function nested_svm_vmrun(vcpu: kvm_vcpu, state: NestedEntry): boolean {
-  if (!nested_vmcb_checks(vcpu, state)) return false;
+  if (!nested_vmcb_check_controls(vcpu, state)) return false;
   vcpu.nested.l1.copy(vcpu.registers);
   enter_svm_guest_mode(vcpu, state);
   return true;

@@ -77,12 +77,12 @@ function nested_vmx_transition_tlb_flush(vcpu: kvm_vcpu, is_vmenter: boolean): v
 export function nested_vmx_run(vcpu: kvm_vcpu, state: NestedEntry): boolean {
   if (state.pointer !== null && vcpu.kvm.vm.host.tdp !== 'ept') return false;
   vcpu.nested.l1.copy(vcpu.registers);
-  enter_vmx_non_root_mode(vcpu, state);
+  nested_vmx_enter_non_root_mode(vcpu, state);
   return true;
 }
 
 /** v5.10.262 nested.c nested_vmx_enter_non_root_mode with prepare_vmcs02:2580. */
-export function enter_vmx_non_root_mode(vcpu: kvm_vcpu, state: NestedEntry): void {
+export function nested_vmx_enter_non_root_mode(vcpu: kvm_vcpu, state: NestedEntry): void {
   const { nested, log } = vcpu;
   vcpu.hflags |= HF_GUEST_MASK;
   nested.pointer = state.pointer;

@@ -9,7 +9,7 @@ import { is_guest_mode, is_smm } from './calc.ts';
 import { set_cr0, set_cr4, set_efer } from './kvm_x86_ops.ts';
 import { kvm_mmu_reset_context } from './mmu_roots.ts';
 import { enter_svm_guest_mode, nested_svm_vmexit } from './nested_svm.ts';
-import { enter_vmx_non_root_mode, nested_vmx_vmexit } from './nested_vmx.ts';
+import { nested_vmx_enter_non_root_mode, nested_vmx_vmexit } from './nested_vmx.ts';
 import { kvm_make_request } from './tlb.ts';
 import { HF_SMM_MASK, KVM_REQ, type kvm_vcpu } from './types.ts';
 import { kvm_set_cr0, kvm_set_cr3, kvm_set_cr4, kvm_set_efer, kvm_update_cpuid_runtime } from './x86.ts';
@@ -53,7 +53,7 @@ function pre_leave_smm(vcpu: kvm_vcpu): void {
   const { cr0, cr3, cr4, efer } = l2;
   nested.smm = null;
   if (kvm.vm.host.vendor === 'svm') enter_svm_guest_mode(vcpu, { cr0, cr3, cr4, efer, pointer });
-  else enter_vmx_non_root_mode(vcpu, { cr0, cr3, cr4, efer, pointer, tag });
+  else nested_vmx_enter_non_root_mode(vcpu, { cr0, cr3, cr4, efer, pointer, tag });
 }
 
 /**

@@ -250,6 +250,6 @@ export class kvm_vcpu {
   }
 }
 
-/** v5.10.262 virt/kvm/kvm_main.c kvm_vcpu_memslots: guest memory as the vCPU sees it now, in SMM or not. */
+/** v5.10.262 include/linux/kvm_host.h kvm_vcpu_memslots: guest memory as the vCPU sees it now, in SMM or not. */
 export const kvm_vcpu_memslots = ({ kvm, hflags }: kvm_vcpu): AddressSpace =>
   kvm.vm.addressSpaces[(hflags & HF_SMM_MASK) !== 0 ? 1 : 0];

@@ -51,7 +51,7 @@ const cr4_names = bitNames('CR4', {
 const CR0_VALID_BITS = 0xe005003f | 0;
 const X86_CR0_ET = 1 << 4;
 
-/** v5.10.262 x86.c kvm_zap_gfn_range over everything: all mappings of all frames go, the tables stay. */
+/** v5.10.262 mmu.c kvm_zap_gfn_range over everything: all mappings of all frames go, the tables stay. */
 const kvm_zap_gfn_range_all = probe(
   'kvm_zap_gfn_range',
   (vcpu: kvm_vcpu): void => {
@@ -236,7 +236,7 @@ export function kvm_handle_invpcid(vcpu: kvm_vcpu, type: number, pcid: number, g
   return false;
 }
 
-/** v5.10.262 x86.c kvm_inject_gp */
+/** v5.10.262 kvm_host.h kvm_inject_gp */
 export function kvm_inject_gp(vcpu: kvm_vcpu): void {
   vcpu.log.note('inject_gp');
   vcpu.kvm.vm.counters.injected_gp++;
@@ -254,7 +254,7 @@ export function __set_sregs(vcpu: kvm_vcpu): void {
   kvm_mmu_reset_context(vcpu);
 }
 
-/** v5.10.262 x86.c kvm_vcpu_flush_tlb_all and kvm_vcpu_flush_tlb_current: one context is all there is here. */
+/** v5.10.262 x86.c kvm_vcpu_flush_tlb_all, x86.h kvm_vcpu_flush_tlb_current: one context is all there is here. */
 function kvm_vcpu_flush_tlb_current(vcpu: kvm_vcpu): void {
   vcpu.kvm.vm.counters.tlb_flush++;
   tlb_flush_current(vcpu);

@@ -137,7 +137,7 @@ class Vcpu implements EraVcpu {
     return !this.#tdp;
   }
 
-  /** v5.17 vmx/vmx.c vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
+  /** v5.17 vmx/vmx.h vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
   interceptsPageFault(): boolean {
     return !this.#tdp;
   }

@@ -47,7 +47,7 @@ function page_role_for_level(vcpu: kvm_vcpu, level: number): number {
 }
 
 /** v5.17 tdp_mmu.c alloc_tdp_mmu_page */
-function tdp_mmu_alloc_sp(kvm: kvm, gfn: number, role: number): number {
+function alloc_tdp_mmu_page(kvm: kvm, gfn: number, role: number): number {
   kvm.vm.counters.get_page_new++;
   kvm.vm.newByRole.add(role);
   return kvm.vm.pages.createTreePage(gfn, role);
@@ -63,7 +63,7 @@ export function kvm_tdp_mmu_get_vcpu_root(vcpu: kvm_vcpu): number {
   const role = page_role_for_level(vcpu, shadow_root_level(vcpu.mmu, 'kvm_tdp_mmu_get_vcpu_root_hpa'));
   let root = kvm.tdp_mmu_roots.find((id) => page_role.word(kvm, id, 'kvm_tdp_mmu_get_vcpu_root_hpa') === role);
   if (root === undefined) {
-    root = tdp_mmu_alloc_sp(kvm, 0, role);
+    root = alloc_tdp_mmu_page(kvm, 0, role);
     kvm.tdp_mmu_roots.unshift(root);
   }
   pages.rootCount[root] = pages.rootCount[root]! + 1;
@@ -99,11 +99,11 @@ function tdp_mmu_zap_spte(kvm: kvm, sp: number, index: number, level: number): v
   const hi = pages.entryHigh(sp, index);
   tdp_spte_set(kvm, sp, index, 0, 0);
   if (is_last_spte(lo, level)) return;
-  handle_removed_pt(kvm, pages.idOfFrame(spte_to_pfn(lo, hi)));
+  handle_removed_tdp_mmu_page(kvm, pages.idOfFrame(spte_to_pfn(lo, hi)));
 }
 
 /** v5.17 tdp_mmu.c handle_removed_tdp_mmu_page */
-function handle_removed_pt(kvm: kvm, sp: number): void {
+function handle_removed_tdp_mmu_page(kvm: kvm, sp: number): void {
   const { pages, counters } = kvm.vm;
   counters.zap_pages++;
   kvm.vm.zappedByRole.add(pages.role[sp]!);
@@ -162,16 +162,16 @@ export function kvm_tdp_mmu_map(vcpu: kvm_vcpu, fault: kvm_page_fault): number {
     }
     const lo = pages.entryLow(sp, index);
     if (is_shadow_present_pte(lo)) sp = pages.idOfFrame(spte_to_pfn(lo, pages.entryHigh(sp, index)));
-    else sp = tdp_mmu_link_sp(vcpu, sp, index, base_gfn_of(fault.gfn, level), level - 1);
+    else sp = tdp_mmu_link_page(vcpu, sp, index, base_gfn_of(fault.gfn, level), level - 1);
   }
   return tdp_mmu_map_handle_target_level(vcpu, fault, sp);
 }
 
-/** v5.17 tdp_mmu.c tdp_mmu_link_sp_atomic */
-function tdp_mmu_link_sp(vcpu: kvm_vcpu, parent: number, index: number, gfn: number, level: number): number {
+/** v5.17 tdp_mmu.c kvm_tdp_mmu_map, tdp_mmu_link_page */
+function tdp_mmu_link_page(vcpu: kvm_vcpu, parent: number, index: number, gfn: number, level: number): number {
   const { kvm } = vcpu;
   const { pages } = kvm.vm;
-  const sp = tdp_mmu_alloc_sp(kvm, gfn, page_role_for_level(vcpu, level));
+  const sp = alloc_tdp_mmu_page(kvm, gfn, page_role_for_level(vcpu, level));
   make_nonleaf_spte(vcpu, pages.frameOf(sp), spte_masks_of(kvm.vm.host).shadow_accessed_mask === 0);
   tdp_spte_set(kvm, parent, index, vcpu.new_spte.lo, vcpu.new_spte.hi);
   return sp;
@@ -192,7 +192,7 @@ function tdp_mmu_map_handle_target_level(vcpu: kvm_vcpu, fault: kvm_page_fault, 
   else {
     tdp_spte_set(kvm, sp, index, new_spte.lo, new_spte.hi);
     if (is_shadow_present_pte(old_lo) && level > PG_LEVEL_4K && !is_large_pte(old_lo)) {
-      handle_removed_pt(kvm, pages.idOfFrame(spte_to_pfn(old_lo, old_hi)));
+      handle_removed_tdp_mmu_page(kvm, pages.idOfFrame(spte_to_pfn(old_lo, old_hi)));
       kvm_flush_remote_tlbs(kvm);
     }
   }

@@ -103,7 +103,7 @@ const cr4_names = bitNames('CR4', CR4);
 
 // --- register writes ------------------------------------------------------------------------------------------------
 
-/** v5.17 x86.c kvm_vcpu_is_illegal_gpa */
+/** v5.17 cpuid.h kvm_vcpu_is_illegal_gpa */
 const is_illegal_gpa = (vcpu: kvm_vcpu, gpa: number): boolean => gpa >= 2 ** vcpu.maxphyaddr;
 
 /**

@@ -60,7 +60,7 @@ class Vcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
   /**
-   * b89805082adf svm/svm.c skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads
+   * b89805082adf svm/svm.c svm_skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads
    * it.
    */
   readonly knowsLengths = false;
@@ -139,7 +139,7 @@ class Vcpu implements EraVcpu {
     return !this.#tdp;
   }
 
-  /** b89805082adf vmx/vmx.c vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
+  /** b89805082adf vmx/vmx.h vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
   interceptsPageFault(): boolean {
     return !this.#tdp;
   }

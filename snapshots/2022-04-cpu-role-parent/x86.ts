@@ -109,7 +109,7 @@ const efer_names = bitNames('EFER', { LME: EFER.LME, NX: EFER.NXE });
 
 // --- register writes ------------------------------------------------------------------------------------------------
 
-/** b89805082adf x86.c kvm_vcpu_is_illegal_gpa */
+/** b89805082adf cpuid.h kvm_vcpu_is_illegal_gpa */
 const is_illegal_gpa = (vcpu: kvm_vcpu, gpa: number): boolean => gpa >= 2 ** vcpu.maxphyaddr;
 
 /**

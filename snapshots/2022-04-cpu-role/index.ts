@@ -60,7 +60,7 @@ class Vcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
   /**
-   * e5ed0fb01004 svm/svm.c skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads
+   * e5ed0fb01004 svm/svm.c svm_skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads
    * it.
    */
   readonly knowsLengths = false;
@@ -139,7 +139,7 @@ class Vcpu implements EraVcpu {
     return !this.#tdp;
   }
 
-  /** e5ed0fb01004 vmx/vmx.c vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
+  /** e5ed0fb01004 vmx/vmx.h vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
   interceptsPageFault(): boolean {
     return !this.#tdp;
   }

@@ -113,7 +113,7 @@ export const KVM_PAGES_PER_HPAGE = framesOf;
 /** A frame without the bits below a large page of the level. */
 export const base_gfn_of = firstFrame;
 
-/** e5ed0fb01004 arch/x86/kvm/mmu/mmu_internal.h sp_ad_disabled */
+/** e5ed0fb01004 arch/x86/kvm/mmu/spte.h sp_ad_disabled */
 export const sp_ad_disabled = (kvm: kvm, sp: number): boolean => page_role.ad_disabled(kvm, sp, 'sp_ad_disabled') !== 0;
 
 /** e5ed0fb01004 spte.h spte_ad_enabled */

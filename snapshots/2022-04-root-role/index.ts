@@ -60,7 +60,7 @@ class Vcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
   /**
-   * 7a458f0e1ba1 svm/svm.c skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads
+   * 7a458f0e1ba1 svm/svm.c svm_skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads
    * it.
    */
   readonly knowsLengths = false;
@@ -139,7 +139,7 @@ class Vcpu implements EraVcpu {
     return !this.#tdp;
   }
 
-  /** 7a458f0e1ba1 vmx/vmx.c vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
+  /** 7a458f0e1ba1 vmx/vmx.h vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
   interceptsPageFault(): boolean {
     return !this.#tdp;
   }

@@ -38,7 +38,7 @@ const SPECIAL_TABLE_BITS = 0x27;
 
 const VALID_PAGE = (hpa: number): boolean => hpa !== INVALID_PAGE;
 
-/** 7a458f0e1ba1 spte.h to_shadow_page: the page behind a host frame, NO_PAGE for a table without a header. */
+/** 7a458f0e1ba1 mmu_internal.h to_shadow_page: the page behind a host frame, NO_PAGE for a table without a header. */
 export function to_shadow_page(kvm: kvm, hpa: number): number {
   const id = kvm.vm.pages.idOfFrame(hpa);
   return id !== NO_PAGE && kvm.vm.pages.isSpecial(id) ? NO_PAGE : id;

@@ -109,7 +109,7 @@ const efer_names = bitNames('EFER', { LME: EFER.LME, NX: EFER.NXE });
 
 // --- register writes ------------------------------------------------------------------------------------------------
 
-/** 7a458f0e1ba1 x86.c kvm_vcpu_is_illegal_gpa */
+/** 7a458f0e1ba1 cpuid.h kvm_vcpu_is_illegal_gpa */
 const is_illegal_gpa = (vcpu: kvm_vcpu, gpa: number): boolean => gpa >= 2 ** vcpu.maxphyaddr;
 
 /**

@@ -62,7 +62,7 @@ const KVM_POSSIBLE_CR4_GUEST_BITS = 0x0001078e;
 class Vcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
-  /** v5.19 svm/svm.c skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads it. */
+  /** v5.19 svm/svm.c svm_skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads it. */
   readonly knowsLengths = false;
   /** VMX does; under SVM an INT n is executed again (until v6.0). */
   readonly reinjectsSoftwareInterrupts: boolean;
@@ -139,7 +139,7 @@ class Vcpu implements EraVcpu {
     return !this.#tdp;
   }
 
-  /** v5.19 vmx/vmx.c vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
+  /** v5.19 vmx/vmx.h vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
   interceptsPageFault(): boolean {
     return !this.#tdp;
   }

@@ -49,6 +49,7 @@ import {
   is_access_track_spte,
   is_large_pte,
   is_last_spte,
+  is_mmu_writable_spte,
   is_shadow_present_pte,
   is_writable_pte,
   make_spte,
@@ -60,7 +61,6 @@ import {
   PT64_ROOT_4LEVEL,
   restore_acc_track_spte,
   sp_ad_disabled,
-  spte_can_locklessly_be_made_writable,
   spte_hi,
   spte_index,
   spte_lo,
@@ -262,7 +262,7 @@ export function handle_abnormal_pfn(vcpu: kvm_vcpu, fault: kvm_page_fault): bool
 }
 
 /**
- * v5.19 mmu.c page_fault_can_be_fast: EPT alone is no reason any more, as it was in v5.18 (5c64aba517d5); a missing entry
+ * v5.19 mmu.c page_fault_can_be_fast: EPT alone is no reason any more, as it was in v5.18 (54275f74cf38); a missing entry
  * can only be one whose rights were parked when hardware has no accessed bit.
  */
 function page_fault_can_be_fast(masks: spte_masks, fault: kvm_page_fault): boolean {
@@ -296,7 +296,7 @@ function fast_page_fault(vcpu: kvm_vcpu, fault: kvm_page_fault): number {
   new_spte.lo = lo;
   new_spte.hi = hi;
   if (is_access_track_spte(masks, lo, hi)) restore_acc_track_spte(masks, new_spte);
-  if (fault.write && spte_can_locklessly_be_made_writable(masks, lo, hi)) new_spte.lo |= PT_WRITABLE_MASK;
+  if (fault.write && is_mmu_writable_spte(masks, lo, hi)) new_spte.lo |= PT_WRITABLE_MASK;
   if (new_spte.lo === lo && new_spte.hi === hi) return RET_PF_INVALID;
   if (!is_access_allowed(masks, fault, new_spte.lo, new_spte.hi)) return RET_PF_INVALID;
   mmu_spte_set(kvm, sptep, new_spte.lo, new_spte.hi);
@@ -438,7 +438,7 @@ export function mmu_invlpg(vcpu: kvm_vcpu, mmu: kvm_mmu, gva: number, root_hpa: 
 
 // --- entry points ---------------------------------------------------------------------------------------------------
 
-/** v5.19 mmu.h kvm_mmu_do_page_fault */
+/** v5.19 mmu_internal.h kvm_mmu_do_page_fault */
 function kvm_mmu_do_page_fault(vcpu: kvm_vcpu, addr: number, error_code: number): number {
   return page_fault_handlers[vcpu.mmu.page_fault](vcpu, {
     addr,

@@ -109,7 +109,7 @@ const efer_names = bitNames('EFER', { LME: EFER.LME, NX: EFER.NXE });
 
 // --- register writes ------------------------------------------------------------------------------------------------
 
-/** v5.19 x86.c kvm_vcpu_is_illegal_gpa */
+/** v5.19 cpuid.h kvm_vcpu_is_illegal_gpa */
 const is_illegal_gpa = (vcpu: kvm_vcpu, gpa: number): boolean => gpa >= 2 ** vcpu.maxphyaddr;
 
 /**

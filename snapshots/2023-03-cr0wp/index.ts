@@ -65,7 +65,7 @@ class Vcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
   /**
-   * 01b31714bd90 svm/svm.c skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads
+   * 01b31714bd90 svm/svm.c svm_skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads
    * it.
    */
   readonly knowsLengths = false;
@@ -143,7 +143,7 @@ class Vcpu implements EraVcpu {
     return !this.#tdp;
   }
 
-  /** 01b31714bd90 vmx/vmx.c vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
+  /** 01b31714bd90 vmx/vmx.h vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
   interceptsPageFault(): boolean {
     return !this.#tdp;
   }

@@ -31,7 +31,7 @@ import { __kvm_mmu_create, kvm_mmu_unload, to_shadow_page } from './mmu_roots.ts
 import { enter_svm_guest_mode, nested_svm_vmexit } from './nested_svm.ts';
 import { nested_vmx_enter_non_root_mode, nested_vmx_vmexit } from './nested_vmx.ts';
 import { kvm_mmu_extended_role, kvm_mmu_page_role } from './role.ts';
-import { emulator_leave_smm, enter_smm } from './smm.ts';
+import { em_rsm, enter_smm } from './smm.ts';
 import { kvm_mmu_uninit_tdp_mmu } from './tdp_mmu.ts';
 import { kvm_mmu_page_role_text } from './trace.ts';
 import { INVALID_PAGE, kvm, type kvm_mmu, kvm_vcpu } from './types.ts';
@@ -68,7 +68,7 @@ class Vcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
   /**
-   * v6.1.192 svm/svm.c skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads it.
+   * v6.1.192 svm/svm.c svm_skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads it.
    */
   readonly knowsLengths = false;
   /** SVM does since 7e5b5ef8dca3 (v6.0). */
@@ -150,7 +150,7 @@ class Vcpu implements EraVcpu {
     return !this.#tdp;
   }
 
-  /** v6.1.192 vmx/vmx.c vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
+  /** v6.1.192 vmx/vmx.h vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
   interceptsPageFault(): boolean {
     return !this.#tdp;
   }
@@ -207,7 +207,7 @@ class Vcpu implements EraVcpu {
   }
 
   rsm(): void {
-    emulator_leave_smm(this.#vcpu);
+    em_rsm(this.#vcpu);
   }
 
   /** L1 is offered nested paging only where the host has it; elsewhere its VMRUN fails at once (VMEXIT_INVALID). */

@@ -49,6 +49,7 @@ import {
   is_access_track_spte,
   is_large_pte,
   is_last_spte,
+  is_mmu_writable_spte,
   is_shadow_present_pte,
   is_writable_pte,
   make_spte,
@@ -60,7 +61,6 @@ import {
   PT64_ROOT_4LEVEL,
   restore_acc_track_spte,
   sp_ad_disabled,
-  spte_can_locklessly_be_made_writable,
   spte_hi,
   spte_index,
   spte_lo,
@@ -261,7 +261,7 @@ export function handle_abnormal_pfn(vcpu: kvm_vcpu, fault: kvm_page_fault): bool
 
 /**
  * v6.1.192 mmu.c page_fault_can_be_fast: an entry that is not present can be one whose rights were parked only where there
- * are no accessed bits (5c64aba517d5, v5.19).
+ * are no accessed bits (54275f74cf38, v5.19).
  */
 function page_fault_can_be_fast(masks: spte_masks, fault: kvm_page_fault): boolean {
   if (fault.rsvd) return false;
@@ -284,7 +284,7 @@ function fast_page_fault(vcpu: kvm_vcpu, fault: kvm_page_fault): number {
   const masks = spte_masks_of(kvm.vm.host);
   if (!page_fault_can_be_fast(masks, fault)) return RET_PF_INVALID;
   kvm.vm.counters.fast_page_fault++;
-  const sptep = is_tdp_mmu_active(vcpu) ? tdp_mmu_walk(vcpu, fault.gfn) : fast_pf_get_last_sptep(vcpu, fault.addr);
+  const sptep = is_tdp_mmu(vcpu) ? tdp_mmu_walk(vcpu, fault.gfn) : fast_pf_get_last_sptep(vcpu, fault.addr);
   if (sptep < 0) return RET_PF_INVALID;
   const lo = spte_lo(kvm, sptep);
   const hi = spte_hi(kvm, sptep);
@@ -294,7 +294,7 @@ function fast_page_fault(vcpu: kvm_vcpu, fault: kvm_page_fault): number {
   new_spte.lo = lo;
   new_spte.hi = hi;
   if (is_access_track_spte(masks, lo, hi)) restore_acc_track_spte(masks, new_spte);
-  if (fault.write && spte_can_locklessly_be_made_writable(masks, lo, hi)) new_spte.lo |= PT_WRITABLE_MASK;
+  if (fault.write && is_mmu_writable_spte(masks, lo, hi)) new_spte.lo |= PT_WRITABLE_MASK;
   if (new_spte.lo === lo && new_spte.hi === hi) return RET_PF_INVALID;
   if (!is_access_allowed(masks, fault, new_spte.lo, new_spte.hi)) return RET_PF_INVALID;
   mmu_spte_set(kvm, sptep, new_spte.lo, new_spte.hi);
@@ -321,10 +321,11 @@ export function shadow_page_table_clear_flood(vcpu: kvm_vcpu, addr: number): voi
   }
 }
 
-/** v6.1.192 mmu.c is_tdp_mmu_active: decided for the whole module; direct MMUs use the TDP MMU then. */
-export function is_tdp_mmu_active(vcpu: kvm_vcpu): boolean {
-  const { host } = vcpu.kvm.vm;
-  return host.tdp !== 'none' && host.tdpMmu && root_role.direct(vcpu.mmu, 'is_tdp_mmu_active') !== 0;
+/** v6.1.192 tdp_mmu.h is_tdp_mmu: decided by the root page, not by a role. */
+export function is_tdp_mmu(vcpu: kvm_vcpu): boolean {
+  const { pages } = vcpu.kvm.vm;
+  const sp = pages.idOfFrame(vcpu.mmu.root.hpa);
+  return sp !== 0 && pages.isTreePage(sp);
 }
 
 /** v6.1.192 mmu.c is_page_fault_stale: the root must be replaced before anything is built below it. */
@@ -344,7 +345,7 @@ function direct_page_fault(vcpu: kvm_vcpu, fault: kvm_page_fault): number {
   if (is_page_fault_stale(vcpu)) return RET_PF_RETRY;
   const r = make_mmu_pages_available(vcpu);
   if (r < 0) return r;
-  return is_tdp_mmu_active(vcpu) ? kvm_tdp_mmu_map(vcpu, fault) : direct_map(vcpu, fault);
+  return is_tdp_mmu(vcpu) ? kvm_tdp_mmu_map(vcpu, fault) : direct_map(vcpu, fault);
 }
 
 /** v6.1.192 mmu.c nonpaging_page_fault: the table built is of PAE form, whose largest page is 2 MiB. */
@@ -434,7 +435,7 @@ export function mmu_invlpg(vcpu: kvm_vcpu, mmu: kvm_mmu, gva: number, root_hpa: 
 
 // --- entry points ---------------------------------------------------------------------------------------------------
 
-/** v6.1.192 mmu.h kvm_mmu_do_page_fault */
+/** v6.1.192 mmu_internal.h kvm_mmu_do_page_fault */
 function kvm_mmu_do_page_fault(vcpu: kvm_vcpu, addr: number, error_code: number): number {
   return page_fault_handlers[vcpu.mmu.page_fault](vcpu, {
     addr,
@@ -479,7 +480,7 @@ function kvm_mmu_unprotect_page_virt(vcpu: kvm_vcpu, gva: number): void {
 }
 
 /**
- * v6.1.192 mmu.c kvm_handle_page_fault, kvm_mmu_page_fault:5649, and the exit handlers of the vendor modules that lead
+ * v6.1.192 mmu.c kvm_handle_page_fault, kvm_mmu_page_fault, and the exit handlers of the vendor modules that lead
  * there. Fixes what can be fixed; 'injected' leaves the guest's own fault in `vcpu.injected`.
  */
 export function kvm_mmu_page_fault(vcpu: kvm_vcpu, exit: FaultExit): FaultOutcome {

@@ -12,7 +12,6 @@ import { NO_PAGE } from '../../src/sim/shadow-pages.ts';
 import { clearPath, collectUnsync, markParentsUnsync } from '../../src/sim/unsync-walk.ts';
 import { sync_page } from './mmu_fault.ts';
 import {
-  drop_large_spte,
   drop_spte,
   kvm_flush_remote_tlbs,
   kvm_memslots_for_spte_role,
@@ -271,12 +270,11 @@ export function link_shadow_page(vcpu: kvm_vcpu, sptep: number, sp: number): voi
   const { pages } = kvm.vm;
   // A large page or a table of another frame or role is in the way: tables that fit were kept by kvm_mmu_get_child_sp.
   const lo = spte_lo(kvm, sptep);
-  if (is_shadow_present_pte(lo) && !is_large_pte(lo)) {
+  if (is_shadow_present_pte(lo)) {
     const invalid_list: number[] = [];
     mmu_page_zap_pte(kvm, sptep_to_sp(sptep), sptep, invalid_list);
     kvm_mmu_remote_flush_or_zap(kvm, invalid_list, true);
   }
-  drop_large_spte(kvm, sptep);
   make_nonleaf_spte(vcpu, pages.frameOf(sp), sp_ad_disabled(kvm, sp));
   mmu_spte_set(kvm, sptep, vcpu.new_spte.lo, vcpu.new_spte.hi);
   pages.linkParent(sp, sptep_to_sp(sptep), spte_index(sptep));

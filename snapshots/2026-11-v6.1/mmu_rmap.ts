@@ -13,11 +13,11 @@ import {
   is_accessed_spte,
   is_dirty_spte,
   is_large_pte,
+  is_mmu_writable_spte,
   is_shadow_present_pte,
   is_writable_pte,
   PG_LEVEL_4K,
   PT_WRITABLE_MASK,
-  spte_can_locklessly_be_made_writable,
   spte_hi,
   spte_index,
   spte_lo,
@@ -60,7 +60,7 @@ export function mmu_spte_update(kvm: kvm, sptep: number, lo: number, hi: number)
   mmu_spte_set(kvm, sptep, lo, hi);
   if (!is_shadow_present_pte(old_lo)) return false;
   const masks = spte_masks_of(kvm.vm.host);
-  if (spte_can_locklessly_be_made_writable(masks, old_lo, old_hi) && !is_writable_pte(lo)) return true;
+  if (is_mmu_writable_spte(masks, old_lo, old_hi) && !is_writable_pte(lo)) return true;
   if (is_accessed_spte(masks, old_lo, old_hi) && !is_accessed_spte(masks, lo, hi)) return true;
   return is_dirty_spte(masks, old_lo, old_hi) && !is_dirty_spte(masks, lo, hi);
 }
@@ -87,20 +87,12 @@ export function drop_spte(kvm: kvm, sptep: number): void {
   rmap.remove(gfn, page_role.level(kvm, sp, 'rmap_remove'), sp, spte_index(sptep));
 }
 
-/** v6.1.192 mmu.c drop_large_spte: makes way for a table where a large page was mapped. */
-export function drop_large_spte(kvm: kvm, sptep: number): void {
-  const lo = spte_lo(kvm, sptep);
-  if (!is_shadow_present_pte(lo) || !is_large_pte(lo)) return;
-  drop_spte(kvm, sptep);
-  kvm_flush_remote_tlbs(kvm);
-}
-
 /** v6.1.192 mmu.c spte_write_protect with pt_protect: KVM must see writes, and no fast path may undo that. */
 function spte_write_protect(kvm: kvm, sptep: number): boolean {
   const masks = spte_masks_of(kvm.vm.host);
   const lo = spte_lo(kvm, sptep);
   const hi = spte_hi(kvm, sptep);
-  if (!is_writable_pte(lo) && !spte_can_locklessly_be_made_writable(masks, lo, hi)) return false;
+  if (!is_writable_pte(lo) && !is_mmu_writable_spte(masks, lo, hi)) return false;
   const { shadow_mmu_writable_mask, shadow_mmu_writable_mask_hi } = masks;
   const new_lo = lo & ~(PT_WRITABLE_MASK | shadow_mmu_writable_mask);
   return mmu_spte_update(kvm, sptep, new_lo, hi & ~shadow_mmu_writable_mask_hi);

@@ -38,7 +38,7 @@ const SPECIAL_TABLE_BITS = 0x27;
 
 const VALID_PAGE = (hpa: number): boolean => hpa !== INVALID_PAGE;
 
-/** v6.1.192 spte.h to_shadow_page: the page behind a host frame, NO_PAGE for a table without a header. */
+/** v6.1.192 mmu_internal.h to_shadow_page: the page behind a host frame, NO_PAGE for a table without a header. */
 export function to_shadow_page(kvm: kvm, hpa: number): number {
   const id = kvm.vm.pages.idOfFrame(hpa);
   return id !== NO_PAGE && kvm.vm.pages.isSpecial(id) ? NO_PAGE : id;
@@ -164,14 +164,14 @@ export const mmu_alloc_root = probe(
   { skipped: INVALID_PAGE },
 );
 
-/** v6.1.192 mmu.c tdp_mmu_enabled: two-dimensional paging with the TDP MMU, for every VM of the module. */
-const tdp_mmu_enabled = ({ vm }: kvm): boolean => vm.host.tdp !== 'none' && vm.host.tdpMmu;
+/** v6.1.192 mmu.h is_tdp_mmu_enabled: two-dimensional paging, and the TDP MMU chosen for this VM. */
+const is_tdp_mmu_enabled = ({ vm }: kvm): boolean => vm.host.tdp !== 'none' && vm.host.tdpMmu;
 
 /** v6.1.192 mmu.c mmu_alloc_direct_roots. False when there is no root. */
 function mmu_alloc_direct_roots(vcpu: kvm_vcpu): boolean {
   const { mmu, kvm } = vcpu;
   const level = root_role.level(mmu, 'mmu_alloc_direct_roots');
-  if (tdp_mmu_enabled(kvm)) {
+  if (is_tdp_mmu_enabled(kvm)) {
     kvm.vm.counters.roots_allocated_tdp_mmu++;
     const root = kvm_tdp_mmu_get_vcpu_root(vcpu);
     vcpu.log.note('root', root);

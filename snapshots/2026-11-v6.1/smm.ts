@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * SMM entry and RSM (v6.1.192 arch/x86/kvm/smm.c) as far as they reach the MMU.
+ * SMM entry (v6.1.192 arch/x86/kvm/x86.c) and RSM (v6.1.192 arch/x86/kvm/emulate.c) as far as they reach the MMU.
  *
  * Left out: segments, descriptor tables and everything else of the save area; NMI masking; a guest CPU without long
  * mode.
@@ -15,7 +15,7 @@ import { because, kvm_set_cr0, kvm_set_cr3, kvm_set_cr4, kvm_x86_set_cr0, kvm_x8
 /** CR0.EM and CR0.TS, which SMM entry clears besides PE and PG. */
 const CR0_EM_TS = 0xc;
 
-/** v6.1.192 smm.c kvm_smm_changed */
+/** v6.1.192 x86.c kvm_smm_changed */
 export function kvm_smm_changed(vcpu: kvm_vcpu, entering_smm: boolean): void {
   vcpu.is_smm = entering_smm;
   because(vcpu, 'kvm_smm_changed', 'SMM');
@@ -42,7 +42,7 @@ function kvm_x86_leave_smm(vcpu: kvm_vcpu): void {
 }
 
 /**
- * v6.1.192 smm.c enter_smm: registers are stored below the setters, so no PDPTEs are loaded and no flush is asked
+ * v6.1.192 x86.c enter_smm: registers are stored below the setters, so no PDPTEs are loaded and no flush is asked
  * for.
  */
 export function enter_smm(vcpu: kvm_vcpu): void {
@@ -70,10 +70,10 @@ function set_cr(vcpu: kvm_vcpu, nr: 0 | 3 | 4, value: number): void {
 }
 
 /**
- * v6.1.192 smm.c emulator_leave_smm: to real mode step by step, as CR4.PCIDE must be cleared before CR0.PG and
+ * v6.1.192 emulate.c em_rsm: to real mode step by step, as CR4.PCIDE must be cleared before CR0.PG and
  * CR4.PAE before EFER.LME; then the saved state.
  */
-export function emulator_leave_smm(vcpu: kvm_vcpu): void {
+export function em_rsm(vcpu: kvm_vcpu): void {
   const { registers, log, nested } = vcpu;
   kvm_smm_changed(vcpu, false);
   if ((registers.cr4 & CR4.PCIDE) !== 0) set_cr(vcpu, 4, registers.cr4 & ~CR4.PCIDE);
@@ -90,7 +90,7 @@ export function emulator_leave_smm(vcpu: kvm_vcpu): void {
   registers.rflagsAc = rflagsAc;
 }
 
-/** v6.1.192 smm.c rsm_enter_protected_mode: CR4.PCIDE can be set only in long mode and with CR3 11:0 clear. */
+/** v6.1.192 emulate.c rsm_enter_protected_mode: CR4.PCIDE can be set only in long mode and with CR3 11:0 clear. */
 function rsm_enter_protected_mode(vcpu: kvm_vcpu, cr0: number, cr3: number, cr4: number): void {
   const pcid = (cr4 & CR4.PCIDE) !== 0 ? cr3 & CR3_PCID : 0;
   set_cr(vcpu, 3, cr3 - pcid);

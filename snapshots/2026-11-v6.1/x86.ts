@@ -110,7 +110,7 @@ const efer_names = bitNames('EFER', { LME: EFER.LME, NX: EFER.NXE });
 
 // --- register writes ------------------------------------------------------------------------------------------------
 
-/** v6.1.192 x86.c kvm_vcpu_is_illegal_gpa */
+/** v6.1.192 cpuid.h kvm_vcpu_is_illegal_gpa */
 const is_illegal_gpa = (vcpu: kvm_vcpu, gpa: number): boolean => gpa >= 2 ** vcpu.maxphyaddr;
 
 /**

@@ -72,7 +72,7 @@ class Vcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
   /**
-   * v6.12.117 svm/svm.c skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads it.
+   * v6.12.117 svm/svm.c svm_skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads it.
    */
   readonly knowsLengths = false;
   /** SVM does since 7e5b5ef8dca3 (v6.0). */
@@ -154,7 +154,7 @@ class Vcpu implements EraVcpu {
     return !this.#tdp;
   }
 
-  /** v6.12.117 vmx/vmx.c vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
+  /** v6.12.117 vmx/vmx.h vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
   interceptsPageFault(): boolean {
     return !this.#tdp;
   }
@@ -287,7 +287,7 @@ function destroy_vm(owner: kvm): void {
   if (owner.vm.host.tdpMmu) kvm_mmu_uninit_tdp_mmu(owner);
 }
 
-/** v6.12.117 mmu.c kvm_mmu_invalidate_zap_pages_in_memslot */
+/** v6.12.117 mmu.c kvm_arch_flush_shadow_memslot */
 function memslots_changed(owner: kvm): void {
   for (const vcpu of owner.vcpus) {
     vcpu.drop_reason = { by: 'kvm_mmu_zap_all_fast', bits: 'memslot' };

@@ -87,10 +87,10 @@ function __reset_rsvds_bits_mask(rsvd_check: rsvd_bits_validate, format: paging_
 }
 
 /**
- * v6.12.117 mmu.c guest_can_use_gbpages
+ * v6.12.117 cpuid.c kvm_vcpu_after_set_cpuid, its allow_gbpages
  * With two-dimensional paging hardware walks the guest's tables and asks nobody, so the host's capability counts.
  */
-function guest_can_use_gbpages(vcpu: kvm_vcpu): boolean {
+function allow_gbpages(vcpu: kvm_vcpu): boolean {
   const { host } = vcpu.kvm.vm;
   return host.tdp === 'none' ? host.cpuid.gbPages : host.gbPages;
 }
@@ -105,7 +105,7 @@ function reset_guest_rsvds_bits_mask(vcpu: kvm_vcpu, context: kvm_mmu): void {
     pa_bits_rsvd: reserved_gpa_bits(vcpu),
     level: cpu_role.base.level(context, by),
     nx: is_efer_nx(context, by),
-    gbpages: guest_can_use_gbpages(vcpu),
+    gbpages: allow_gbpages(vcpu),
     pse: is_cr4_pse(context, by),
     amd: vcpu.kvm.vm.host.cpuid.amd,
   });
@@ -189,7 +189,7 @@ export function reset_shadow_zero_bits_mask(vcpu: kvm_vcpu, context: kvm_mmu): v
     pa_bits_rsvd: reserved_hpa_bits(vcpu),
     level,
     nx: root_role.efer_nx(context, by) !== 0,
-    gbpages: guest_can_use_gbpages(vcpu),
+    gbpages: allow_gbpages(vcpu),
     pse: false,
     amd: true,
   });

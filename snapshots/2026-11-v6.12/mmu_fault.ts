@@ -15,12 +15,12 @@ import {
   __clear_sp_write_flooding_count,
   is_obsolete_sp,
   kvm_mmu_get_child_sp,
-  kvm_mmu_unprotect_page,
   kvm_sync_spte,
   link_shadow_page,
   make_mmu_pages_available,
   mmu_page_zap_pte,
   unlink_child,
+  unprotect_gfn,
 } from './mmu_pages.ts';
 import {
   drop_spte,
@@ -52,6 +52,7 @@ import {
   is_access_track_spte,
   is_large_pte,
   is_last_spte,
+  is_mmu_writable_spte,
   is_shadow_present_pte,
   is_writable_pte,
   make_spte,
@@ -63,7 +64,6 @@ import {
   PT64_ROOT_4LEVEL,
   restore_acc_track_spte,
   sp_ad_disabled,
-  spte_can_locklessly_be_made_writable,
   spte_hi,
   spte_index,
   spte_lo,
@@ -263,14 +263,14 @@ function direct_map(vcpu: kvm_vcpu, fault: kvm_page_fault): number {
   return ret;
 }
 
-/** v6.12.117 mmu.c handle_abnormal_pfn: a frame outside RAM is a device to emulate. */
-export function handle_abnormal_pfn(vcpu: kvm_vcpu, fault: kvm_page_fault): boolean {
+/** v6.12.117 mmu.c kvm_handle_noslot_fault: a frame outside RAM is a device to emulate. */
+export function kvm_handle_noslot_fault(vcpu: kvm_vcpu, fault: kvm_page_fault): boolean {
   return !kvm_vcpu_memslots(vcpu).memslots.isBacked(fault.gfn);
 }
 
 /**
  * v6.12.117 mmu.c page_fault_can_be_fast: an entry that is not present can be one whose rights were parked only where there
- * are no accessed bits (5c64aba517d5, v5.19).
+ * are no accessed bits (54275f74cf38, v5.19).
  */
 function page_fault_can_be_fast(masks: spte_masks, fault: kvm_page_fault): boolean {
   if (fault.rsvd) return false;
@@ -303,7 +303,7 @@ function fast_page_fault(vcpu: kvm_vcpu, fault: kvm_page_fault): number {
   new_spte.lo = lo;
   new_spte.hi = hi;
   if (is_access_track_spte(masks, lo, hi)) restore_acc_track_spte(masks, new_spte);
-  if (fault.write && spte_can_locklessly_be_made_writable(masks, lo, hi)) new_spte.lo |= PT_WRITABLE_MASK;
+  if (fault.write && is_mmu_writable_spte(masks, lo, hi)) new_spte.lo |= PT_WRITABLE_MASK;
   if (new_spte.lo === lo && new_spte.hi === hi) return RET_PF_INVALID;
   if (!is_access_allowed(masks, fault, new_spte.lo, new_spte.hi)) return RET_PF_INVALID;
   mmu_spte_set(kvm, sptep, new_spte.lo, new_spte.hi);
@@ -349,7 +349,7 @@ function direct_page_fault(vcpu: kvm_vcpu, fault: kvm_page_fault): number {
   if (page_fault_handle_page_track(vcpu, fault)) return RET_PF_WRITE_PROTECTED;
   const fast = fast_page_fault(vcpu, fault);
   if (fast !== RET_PF_INVALID) return fast;
-  if (handle_abnormal_pfn(vcpu, fault)) return RET_PF_EMULATE;
+  if (kvm_handle_noslot_fault(vcpu, fault)) return RET_PF_EMULATE;
   if (is_page_fault_stale(vcpu)) return RET_PF_RETRY;
   const r = make_mmu_pages_available(vcpu);
   if (r < 0) return r;
@@ -427,7 +427,7 @@ export function sync_spte(vcpu: kvm_vcpu, sp: number, index: number): number {
 
 // --- entry points ---------------------------------------------------------------------------------------------------
 
-/** v6.12.117 mmu.h kvm_mmu_do_page_fault */
+/** v6.12.117 mmu_internal.h kvm_mmu_do_page_fault */
 function kvm_mmu_do_page_fault(vcpu: kvm_vcpu, addr: number, error_code: number): number {
   return page_fault_handlers[vcpu.mmu.page_fault](vcpu, {
     addr,
@@ -461,7 +461,7 @@ function ept_violation_error_code(qualification: number): number {
 }
 
 /**
- * v6.12.117 mmu.c kvm_handle_page_fault, kvm_mmu_page_fault:5649, and the exit handlers of the vendor modules that lead
+ * v6.12.117 mmu.c kvm_handle_page_fault, kvm_mmu_page_fault, and the exit handlers of the vendor modules that lead
  * there. Fixes what can be fixed; 'injected' leaves the guest's own fault in `vcpu.injected`.
  */
 export function kvm_mmu_page_fault(vcpu: kvm_vcpu, exit: FaultExit): FaultOutcome {
@@ -493,14 +493,14 @@ function kvm_mmu_write_protect_fault(vcpu: kvm_vcpu, exit: FaultExit, error_code
 
 /** v6.12.117 mmu.c __kvm_mmu_unprotect_gfn_and_retry: true when a table was there. */
 function kvm_mmu_unprotect_gfn_and_retry(vcpu: kvm_vcpu, cr2_or_gpa: number, direct: boolean): boolean {
-  if (direct) return kvm_mmu_unprotect_page(vcpu.kvm, Math.floor(cr2_or_gpa / 4096));
+  if (direct) return unprotect_gfn(vcpu.kvm, Math.floor(cr2_or_gpa / 4096));
   const user = vcpu.registers.cpl === 3 ? PFEC.U : 0;
   const gpa = gva_to_gpa(vcpu, vcpu.walk_mmu, cr2_or_gpa, PFEC.W | user);
-  return gpa !== UNMAPPED_GVA && kvm_mmu_unprotect_page(vcpu.kvm, Math.floor(gpa / 4096));
+  return gpa !== UNMAPPED_GVA && unprotect_gfn(vcpu.kvm, Math.floor(gpa / 4096));
 }
 
 /**
- * v6.12.117 x86.c kvm_inject_emulated_page_fault
+ * v6.12.117 kvm_host.h kvm_inject_emulated_page_fault
  * Hands a fault that KVM's own walk found to the guest. What a TLB or SPTE still holds for the address goes first, as
  * hardware does it.
  */

@@ -133,7 +133,7 @@ export function kvm_mmu_free_guest_mode_roots(kvm: kvm, mmu: kvm_mmu): void {
 // --- building -------------------------------------------------------------------------------------------------------
 
 /**
- * v6.12.117 mmu.c kvm_mmu_get_dummy_root (0e3223d8d00a, v6.6): the page of zeros that stands for a root outside the guest's
+ * v6.12.117 mmu_internal.h kvm_mmu_get_dummy_root (0e3223d8d00a, v6.6): the page of zeros that stands for a root outside the guest's
  * memory. Whoever walks it faults, and gets what the walk of the guest's own tables gives.
  */
 function kvm_mmu_get_dummy_root(kvm: kvm): number {

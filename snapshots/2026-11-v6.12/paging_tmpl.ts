@@ -15,8 +15,8 @@ import { __is_rsvd_bits_set, permission_fault } from './calc.ts';
 import {
   __direct_pte_prefetch,
   gva_to_gpa,
-  handle_abnormal_pfn,
   is_page_fault_stale,
+  kvm_handle_noslot_fault,
   kvm_inject_emulated_page_fault,
   kvm_mmu_hugepage_adjust,
   type kvm_page_fault,
@@ -408,7 +408,7 @@ export function paging_page_fault(pt: pttype, vcpu: kvm_vcpu, fault: kvm_page_fa
     return RET_PF_WRITE_PROTECTED;
   }
   fault.max_level = walker.level;
-  if (handle_abnormal_pfn(vcpu, fault)) return RET_PF_EMULATE;
+  if (kvm_handle_noslot_fault(vcpu, fault)) return RET_PF_EMULATE;
   const wp = is_cr0_wp(mmu, 'page_fault');
   if (fault.write && !(walker.pte_access & ACC_WRITE_MASK) && !wp && !fault.user) {
     // Hardware runs with CR0.WP set. The kernel's write is let through by a page that only the kernel may use; and where

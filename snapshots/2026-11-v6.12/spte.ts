@@ -113,7 +113,7 @@ export const KVM_PAGES_PER_HPAGE = framesOf;
 /** A frame without the bits below a large page of the level. */
 export const base_gfn_of = firstFrame;
 
-/** v6.12.117 arch/x86/kvm/mmu/mmu_internal.h sp_ad_disabled */
+/** v6.12.117 arch/x86/kvm/mmu/spte.h sp_ad_disabled */
 export const sp_ad_disabled = (kvm: kvm, sp: number): boolean => page_role.ad_disabled(kvm, sp, 'sp_ad_disabled') !== 0;
 
 /** v6.12.117 spte.h spte_ad_enabled */
@@ -134,8 +134,8 @@ export function is_dirty_spte(masks: spte_masks, lo: number, hi: number): boolea
   return spte_ad_enabled(hi) ? (lo & masks.shadow_dirty_mask) !== 0 : is_writable_pte(lo);
 }
 
-/** v6.12.117 spte.h spte_can_locklessly_be_made_writable: neither host nor shadowed tables forbid the write. */
-export function spte_can_locklessly_be_made_writable(masks: spte_masks, lo: number, hi: number): boolean {
+/** v6.12.117 spte.h is_mmu_writable_spte: neither host nor shadowed tables forbid the write. */
+export function is_mmu_writable_spte(masks: spte_masks, lo: number, hi: number): boolean {
   const { shadow_host_writable_mask, shadow_mmu_writable_mask } = masks;
   const { shadow_host_writable_mask_hi, shadow_mmu_writable_mask_hi } = masks;
   const low = shadow_host_writable_mask | shadow_mmu_writable_mask;

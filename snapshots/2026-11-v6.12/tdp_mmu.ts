@@ -87,7 +87,7 @@ function tdp_mmu_zap_root(kvm: kvm, root: number): void {
   if (flush) kvm_flush_remote_tlbs(kvm);
 }
 
-/** v6.12.117 tdp_mmu.c __handle_changed_spte for an entry that becomes empty: the table below goes with it. */
+/** v6.12.117 tdp_mmu.c handle_changed_spte for an entry that becomes empty: the table below goes with it. */
 function tdp_mmu_zap_spte(kvm: kvm, sp: number, index: number, level: number): void {
   const { pages } = kvm.vm;
   const lo = pages.entryLow(sp, index);

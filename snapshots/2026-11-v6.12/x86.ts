@@ -110,11 +110,11 @@ const efer_names = bitNames('EFER', { LME: EFER.LME, NX: EFER.NXE });
 
 // --- register writes ------------------------------------------------------------------------------------------------
 
-/** v6.12.117 x86.c kvm_vcpu_is_illegal_gpa */
+/** v6.12.117 cpuid.h kvm_vcpu_is_legal_gpa, the other way round */
 const is_illegal_gpa = (vcpu: kvm_vcpu, gpa: number): boolean => gpa >= 2 ** vcpu.maxphyaddr;
 
 /**
- * v6.12.117 x86.c load_pdptrs. False when the table cannot be read or an entry that is present sets a reserved
+ * v6.12.117 regs.c load_pdptrs. False when the table cannot be read or an entry that is present sets a reserved
  * bit. Without TDP a change frees the current root, as it was made of the old PDPTEs.
  */
 export const load_pdptrs = probe(
@@ -183,7 +183,7 @@ function kvm_post_set_cr0(vcpu: kvm_vcpu, old_cr0: number, cr0: number): void {
   }
 }
 
-/** v6.12.117 x86.c kvm_set_cr0 */
+/** v6.12.117 regs.c kvm_set_cr0 */
 export function kvm_set_cr0(vcpu: kvm_vcpu, value: number): WriteResult {
   vcpu.log.called('kvm_set_cr0');
   const { registers } = vcpu;
@@ -208,7 +208,7 @@ export function kvm_set_cr0(vcpu: kvm_vcpu, value: number): WriteResult {
 }
 
 /**
- * v6.12.117 x86.c kvm_post_set_cr4. Roles and flushes are separate. PCIDE 0 to 1 needs no flush, but a cached
+ * v6.12.117 regs.c kvm_post_set_cr4. Roles and flushes are separate. PCIDE 0 to 1 needs no flush, but a cached
  * root that is stale could be used again by a MOV CR3 without flush, so without TDP all roots go.
  */
 function kvm_post_set_cr4(vcpu: kvm_vcpu, old_cr4: number, cr4: number): void {
@@ -227,7 +227,7 @@ function kvm_post_set_cr4(vcpu: kvm_vcpu, old_cr4: number, cr4: number): void {
   else if ((changed & CR4.PAE) !== 0 || (set & CR4.SMEP) !== 0) kvm_make_request(KVM_REQ.TLB_FLUSH_CURRENT, vcpu);
 }
 
-/** v6.12.117 x86.c kvm_is_valid_cr4: bits the guest's CPUID does not offer are reserved. */
+/** v6.12.117 regs.c kvm_is_valid_cr4: bits the guest's CPUID does not offer are reserved. */
 function kvm_is_valid_cr4({ kvm }: kvm_vcpu, cr4: number): boolean {
   const { cpuid } = kvm.vm.host;
   let allowed = CR4_ALWAYS;
@@ -239,7 +239,7 @@ function kvm_is_valid_cr4({ kvm }: kvm_vcpu, cr4: number): boolean {
   return (cr4 & ~allowed) === 0;
 }
 
-/** v6.12.117 x86.c kvm_set_cr4 */
+/** v6.12.117 regs.c kvm_set_cr4 */
 export function kvm_set_cr4(vcpu: kvm_vcpu, cr4: number): WriteResult {
   vcpu.log.called('kvm_set_cr4');
   const { registers } = vcpu;
@@ -283,7 +283,7 @@ function kvm_invalidate_pcid(vcpu: kvm_vcpu, pcid: number): void {
   kvm_mmu_free_roots(vcpu.kvm, vcpu.mmu, roots_to_free);
 }
 
-/** v6.12.117 x86.c kvm_set_cr3. `noflush` is bit 63, which means so only while CR4.PCIDE is set. */
+/** v6.12.117 regs.c kvm_set_cr3. `noflush` is bit 63, which means so only while CR4.PCIDE is set. */
 export function kvm_set_cr3(vcpu: kvm_vcpu, cr3: number, noflush: boolean): WriteResult {
   vcpu.log.called('kvm_set_cr3');
   const { registers } = vcpu;
@@ -364,7 +364,7 @@ export interface kvm_sregs {
   readonly efer: number;
 }
 
-/** v6.12.117 x86.c __set_sregs: registers are stored below the setters, then one reset when any differs. */
+/** v6.12.117 regs.c __set_sregs: registers are stored below the setters, then one reset when any differs. */
 export function __set_sregs(vcpu: kvm_vcpu, sregs: kvm_sregs): void {
   const { registers } = vcpu;
   let mmu_reset_needed =

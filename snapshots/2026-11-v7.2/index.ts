@@ -54,12 +54,12 @@ const CR0_MP = 1 << 1;
 const CR0_TS = 1 << 3;
 
 /**
- * v7.2.12 kvm_cache_regs.h KVM_POSSIBLE_CR0_GUEST_BITS: the guest's own under VMX. WP is one since fb509f76acc8 (v6.4,
+ * v7.2.12 regs.h KVM_POSSIBLE_CR0_GUEST_BITS: the guest's own under VMX. WP is one since fb509f76acc8 (v6.4,
  * which this kernel has), with EPT only.
  */
 const KVM_POSSIBLE_CR0_GUEST_BITS = CR0_TS | CR0.WP;
 /**
- * v7.2.12 kvm_cache_regs.h KVM_POSSIBLE_CR4_GUEST_BITS: PVI TSD DE PGE PCE OSFXSR OSXMMEXCPT FSGSBASE; PGE with
+ * v7.2.12 regs.h KVM_POSSIBLE_CR4_GUEST_BITS: PVI TSD DE PGE PCE OSFXSR OSXMMEXCPT FSGSBASE; PGE with
  * EPT only.
  */
 const KVM_POSSIBLE_CR4_GUEST_BITS = 0x0001078e;
@@ -68,7 +68,7 @@ class Vcpu implements EraVcpu {
   readonly registers: Registers;
   readonly view: EraView;
   /**
-   * v7.2.12 svm/svm.c skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads it.
+   * v7.2.12 svm/svm.c svm_skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads it.
    */
   readonly knowsLengths = false;
   /** SVM does since 7e5b5ef8dca3 (v6.0). */
@@ -150,7 +150,7 @@ class Vcpu implements EraVcpu {
     return !this.#tdp;
   }
 
-  /** v7.2.12 vmx/vmx.c vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
+  /** v7.2.12 vmx/vmx.h vmx_need_pf_intercept, svm/svm.c init_vmcb: every #PF without TDP. */
   interceptsPageFault(): boolean {
     return !this.#tdp;
   }
@@ -199,7 +199,7 @@ class Vcpu implements EraVcpu {
     return gpa;
   }
 
-  /** v7.2.12 x86.c emulator_write_phys, after the store */
+  /** v7.2.12 x86.c emulator_write_guest, after the store */
   guestWrote(gpa: number, bytes: number): void {
     kvm_mmu_track_write(this.#vcpu, gpa, bytes);
   }
@@ -286,7 +286,7 @@ function destroy_vm(owner: kvm): void {
   if (owner.vm.host.tdpMmu) kvm_mmu_uninit_tdp_mmu(owner);
 }
 
-/** v7.2.12 mmu.c kvm_mmu_invalidate_zap_pages_in_memslot */
+/** v7.2.12 mmu.c kvm_arch_flush_shadow_memslot */
 function memslots_changed(owner: kvm): void {
   for (const vcpu of owner.vcpus) {
     vcpu.drop_reason = { by: 'kvm_mmu_zap_all_fast', bits: 'memslot' };

@@ -15,12 +15,12 @@ import {
   __clear_sp_write_flooding_count,
   is_obsolete_sp,
   kvm_mmu_get_child_sp,
-  kvm_mmu_unprotect_page,
   kvm_sync_spte,
   link_shadow_page,
   make_mmu_pages_available,
   mmu_page_zap_pte,
   unlink_child,
+  unprotect_gfn,
 } from './mmu_pages.ts';
 import {
   drop_spte,
@@ -264,21 +264,21 @@ function direct_map(vcpu: kvm_vcpu, fault: kvm_page_fault): number {
   return ret;
 }
 
-/** v7.2.12 mmu.c handle_abnormal_pfn: a frame outside RAM is a device to emulate. */
-export function handle_abnormal_pfn(vcpu: kvm_vcpu, fault: kvm_page_fault): boolean {
+/** v7.2.12 mmu.c kvm_handle_noslot_fault: a frame outside RAM is a device to emulate. */
+export function kvm_handle_noslot_fault(vcpu: kvm_vcpu, fault: kvm_page_fault): boolean {
   return !kvm_vcpu_memslots(vcpu).memslots.isBacked(fault.gfn);
 }
 
 /**
  * v7.2.12 mmu.c page_fault_can_be_fast: an entry that is not present can be one whose rights were parked only where
- * there are no accessed bits (5c64aba517d5, v5.19), kvm_ad_enabled.
+ * there are no accessed bits (54275f74cf38, v5.19), kvm_ad_enabled.
  */
 function page_fault_can_be_fast(vcpu: kvm_vcpu, fault: kvm_page_fault): boolean {
   if (fault.rsvd) return false;
   return fault.present ? fault.write : !vcpu.kvm.vm.host.adBits;
 }
 
-/** v7.2.12 mmu.c is_access_allowed, spte.h is_executable_pte */
+/** v7.2.12 spte.h is_access_allowed, spte.h is_executable_pte */
 export function is_access_allowed(masks: spte_masks, fault: kvm_page_fault, lo: number, hi: number): boolean {
   const { shadow_xs_mask, shadow_nx_mask_hi } = masks;
   if (fault.exec) return shadow_nx_mask_hi === 0 ? (lo & shadow_xs_mask) !== 0 : (hi & shadow_nx_mask_hi) === 0;
@@ -354,7 +354,7 @@ function direct_page_fault(vcpu: kvm_vcpu, fault: kvm_page_fault): number {
   if (page_fault_handle_page_track(vcpu, fault)) return RET_PF_WRITE_PROTECTED;
   const fast = fast_page_fault(vcpu, fault);
   if (fast !== RET_PF_INVALID) return fast;
-  if (handle_abnormal_pfn(vcpu, fault)) return RET_PF_EMULATE;
+  if (kvm_handle_noslot_fault(vcpu, fault)) return RET_PF_EMULATE;
   if (is_page_fault_stale(vcpu)) return RET_PF_RETRY;
   const r = make_mmu_pages_available(vcpu);
   if (r < 0) return r;
@@ -432,7 +432,7 @@ export function sync_spte(vcpu: kvm_vcpu, sp: number, index: number): number {
 
 // --- entry points ---------------------------------------------------------------------------------------------------
 
-/** v7.2.12 mmu.h kvm_mmu_do_page_fault */
+/** v7.2.12 mmu.c kvm_mmu_do_page_fault */
 function kvm_mmu_do_page_fault(vcpu: kvm_vcpu, addr: number, error_code: number): number {
   return page_fault_handlers[vcpu.mmu.page_fault](vcpu, {
     addr,
@@ -465,7 +465,7 @@ function ept_violation_error_code(qualification: number): number {
 }
 
 /**
- * v7.2.12 mmu.c kvm_handle_page_fault, kvm_mmu_page_fault:5649, and the exit handlers of the vendor modules that lead
+ * v7.2.12 mmu.c kvm_handle_page_fault, kvm_mmu_page_fault, and the exit handlers of the vendor modules that lead
  * there. Fixes what can be fixed; 'injected' leaves the guest's own fault in `vcpu.injected`.
  */
 export function kvm_mmu_page_fault(vcpu: kvm_vcpu, exit: FaultExit): FaultOutcome {
@@ -497,14 +497,14 @@ function kvm_mmu_write_protect_fault(vcpu: kvm_vcpu, exit: FaultExit, error_code
 
 /** v7.2.12 mmu.c __kvm_mmu_unprotect_gfn_and_retry: true when a table was there. */
 function kvm_mmu_unprotect_gfn_and_retry(vcpu: kvm_vcpu, cr2_or_gpa: number, direct: boolean): boolean {
-  if (direct) return kvm_mmu_unprotect_page(vcpu.kvm, Math.floor(cr2_or_gpa / 4096));
+  if (direct) return unprotect_gfn(vcpu.kvm, Math.floor(cr2_or_gpa / 4096));
   const user = vcpu.registers.cpl === 3 ? PFEC.U : 0;
   const gpa = gva_to_gpa(vcpu, vcpu.walk_mmu, cr2_or_gpa, PFEC.W | user);
-  return gpa !== UNMAPPED_GVA && kvm_mmu_unprotect_page(vcpu.kvm, Math.floor(gpa / 4096));
+  return gpa !== UNMAPPED_GVA && unprotect_gfn(vcpu.kvm, Math.floor(gpa / 4096));
 }
 
 /**
- * v7.2.12 x86.c kvm_inject_emulated_page_fault
+ * v7.2.12 kvm_host.h kvm_inject_emulated_page_fault
  * Hands a fault that KVM's own walk found to the guest. What a TLB or SPTE still holds for the address goes first, as
  * hardware does it.
  */

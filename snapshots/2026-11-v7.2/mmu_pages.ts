@@ -12,13 +12,12 @@ import { NO_PAGE } from '../../src/sim/shadow-pages.ts';
 import { clearPath, collectUnsync, markParentsUnsync } from '../../src/sim/unsync-walk.ts';
 import { sync_spte } from './mmu_fault.ts';
 import {
-  drop_large_spte,
+  __kvm_write_track_add_gfn,
+  __kvm_write_track_remove_gfn,
   drop_spte,
   kvm_flush_remote_tlbs,
   kvm_memslots_for_spte_role,
   kvm_mmu_slot_gfn_write_protect,
-  kvm_slot_page_track_add_page,
-  kvm_slot_page_track_remove_page,
   kvm_vcpu_memslots,
   kvm_vcpu_write_protect_gfn,
   mmu_spte_clear_no_track,
@@ -56,7 +55,7 @@ function account_shadowed(kvm: kvm, sp: number): void {
   kvm.indirect_shadow_pages++;
   // The guest must not write upper tables unseen: only leaf tables may be out of sync.
   if (page_role.level(kvm, sp, 'account_shadowed') > PG_LEVEL_4K) {
-    kvm_slot_page_track_add_page(kvm, slot, gfn[sp]!);
+    __kvm_write_track_add_gfn(kvm, slot, gfn[sp]!);
     return;
   }
   slot.memslots.forbidLarge(gfn[sp]!, 1);
@@ -68,7 +67,7 @@ function unaccount_shadowed(kvm: kvm, sp: number): void {
   const { gfn } = kvm.vm.pages;
   const slot = kvm_memslots_for_spte_role(kvm, sp, 'unaccount_shadowed');
   kvm.indirect_shadow_pages--;
-  if (page_role.level(kvm, sp, 'unaccount_shadowed') > PG_LEVEL_4K) kvm_slot_page_track_remove_page(slot, gfn[sp]!);
+  if (page_role.level(kvm, sp, 'unaccount_shadowed') > PG_LEVEL_4K) __kvm_write_track_remove_gfn(slot, gfn[sp]!);
   else slot.memslots.forbidLarge(gfn[sp]!, -1);
 }
 
@@ -304,12 +303,11 @@ export function link_shadow_page(vcpu: kvm_vcpu, sptep: number, sp: number): voi
   const { pages } = kvm.vm;
   // A large page or a table of another frame or role is in the way: tables that fit were kept by kvm_mmu_get_child_sp.
   const lo = spte_lo(kvm, sptep);
-  if (is_shadow_present_pte(lo) && !is_large_pte(lo)) {
+  if (is_shadow_present_pte(lo)) {
     const invalid_list: number[] = [];
     mmu_page_zap_pte(kvm, sptep_to_sp(sptep), sptep, invalid_list);
     kvm_mmu_remote_flush_or_zap(kvm, invalid_list, true);
   }
-  drop_large_spte(kvm, sptep);
   make_nonleaf_spte(vcpu, pages.frameOf(sp), sp_ad_disabled(kvm, sp));
   mmu_spte_set(kvm, sptep, vcpu.new_spte.lo, vcpu.new_spte.hi);
   pages.linkParent(sp, sptep_to_sp(sptep), spte_index(sptep));
@@ -461,8 +459,8 @@ export function make_mmu_pages_available(vcpu: kvm_vcpu): number {
   return kvm_mmu_available_pages(kvm) > 0 ? 0 : -1;
 }
 
-/** v7.2.12 mmu.c kvm_mmu_unprotect_page: the frame is no guest table any more. True when it was one. */
-export function kvm_mmu_unprotect_page(kvm: kvm, gfn: number): boolean {
+/** v7.2.12 mmu.c __kvm_mmu_unprotect_gfn_and_retry, its loop: the frame is no guest table any more. True when it was one. */
+export function unprotect_gfn(kvm: kvm, gfn: number): boolean {
   const invalid_list: number[] = [];
   let found = false;
   for (const sp of for_each_gfn_valid_sp_with_gptes(kvm, gfn)) {

@@ -90,14 +90,6 @@ export function drop_spte(kvm: kvm, sptep: number): void {
   rmap.remove(gfn, page_role.level(kvm, sp, 'rmap_remove'), sp, spte_index(sptep));
 }
 
-/** v7.2.12 mmu.c drop_large_spte: makes way for a table where a large page was mapped. */
-export function drop_large_spte(kvm: kvm, sptep: number): void {
-  const lo = spte_lo(kvm, sptep);
-  if (!is_shadow_present_pte(lo) || !is_large_pte(lo)) return;
-  drop_spte(kvm, sptep);
-  kvm_flush_remote_tlbs(kvm);
-}
-
 /** v7.2.12 mmu.c spte_write_protect with pt_protect: KVM must see writes, and no fast path may undo that. */
 function spte_write_protect(kvm: kvm, sptep: number): boolean {
   const masks = spte_masks_of(kvm.vm.host);
@@ -165,15 +157,15 @@ export function kvm_vcpu_write_protect_gfn(vcpu: kvm_vcpu, gfn: number): boolean
   return kvm_mmu_slot_gfn_write_protect(vcpu.kvm, kvm_vcpu_memslots(vcpu), gfn);
 }
 
-/** v7.2.12 page_track.c kvm_slot_page_track_add_page: writes to the frame reach KVM from now on. */
-export function kvm_slot_page_track_add_page(kvm: kvm, slot: AddressSpace, gfn: number): void {
+/** v7.2.12 page_track.c __kvm_write_track_add_gfn: writes to the frame reach KVM from now on. */
+export function __kvm_write_track_add_gfn(kvm: kvm, slot: AddressSpace, gfn: number): void {
   slot.memslots.track(gfn, 1);
   slot.memslots.forbidLarge(gfn, 1);
   if (kvm_mmu_slot_gfn_write_protect(kvm, slot, gfn)) kvm_flush_remote_tlbs(kvm);
 }
 
-/** v7.2.12 page_track.c kvm_slot_page_track_remove_page */
-export function kvm_slot_page_track_remove_page(slot: AddressSpace, gfn: number): void {
+/** v7.2.12 page_track.c __kvm_write_track_remove_gfn */
+export function __kvm_write_track_remove_gfn(slot: AddressSpace, gfn: number): void {
   slot.memslots.track(gfn, -1);
   slot.memslots.forbidLarge(gfn, -1);
 }

@@ -133,7 +133,7 @@ export function kvm_mmu_free_guest_mode_roots(kvm: kvm, mmu: kvm_mmu): void {
 // --- building -------------------------------------------------------------------------------------------------------
 
 /**
- * v7.2.12 mmu.c kvm_mmu_get_dummy_root (0e3223d8d00a, v6.6): the page of zeros that stands for a root outside the
+ * v7.2.12 spte.h kvm_mmu_get_dummy_root (0e3223d8d00a, v6.6): the page of zeros that stands for a root outside the
  * guest's memory. Whoever walks it faults, and gets what the walk of the guest's own tables gives.
  */
 function kvm_mmu_get_dummy_root(kvm: kvm): number {
@@ -141,7 +141,7 @@ function kvm_mmu_get_dummy_root(kvm: kvm): number {
   return kvm.vm.pages.frameOf(kvm.dummy_root);
 }
 
-/** v7.2.12 mmu_internal.h kvm_mmu_is_dummy_root */
+/** v7.2.12 spte.h kvm_mmu_is_dummy_root */
 export const kvm_mmu_is_dummy_root = (kvm: kvm, hpa: number): boolean =>
   kvm.dummy_root !== 0 && kvm.vm.pages.idOfFrame(hpa) === kvm.dummy_root;
 

@@ -196,7 +196,7 @@ function tdp_mmu_point_to(vcpu: kvm_vcpu, parent: number, index: number, sp: num
 }
 
 /**
- * v7.2.12 tdp_mmu.c tdp_mmu_split_huge_page, spte.c make_huge_page_split_spte
+ * v7.2.12 tdp_mmu.c tdp_mmu_split_huge_page, spte.c make_small_spte
  * A large page in the way becomes a full table of the pages it held, with the same rights.
  */
 function tdp_mmu_split_huge_page(vcpu: kvm_vcpu, parent: number, index: number, gfn: number): number {

@@ -57,7 +57,7 @@ const is_paging = (vcpu: kvm_vcpu): boolean => (vcpu.registers.cr0 & CR0.PG) !==
 const is_pae = (vcpu: kvm_vcpu): boolean => (vcpu.registers.cr4 & CR4.PAE) !== 0;
 const is_long_mode = (vcpu: kvm_vcpu): boolean => (vcpu.registers.efer & EFER.LMA) !== 0;
 const tdp_enabled = ({ kvm }: kvm_vcpu): boolean => kvm.vm.host.tdp !== 'none';
-/** v7.2.12 x86.h is_pae_paging */
+/** v7.2.12 regs.h is_pae_paging */
 export const is_pae_paging = (vcpu: kvm_vcpu): boolean => !is_long_mode(vcpu) && is_pae(vcpu) && is_paging(vcpu);
 
 // --- requests -------------------------------------------------------------------------------------------------------
@@ -110,7 +110,7 @@ const efer_names = bitNames('EFER', { LME: EFER.LME, NX: EFER.NXE });
 
 // --- register writes ------------------------------------------------------------------------------------------------
 
-/** v7.2.12 x86.c kvm_vcpu_is_illegal_gpa */
+/** v7.2.12 cpuid.h kvm_vcpu_is_legal_gpa, the other way round */
 const is_illegal_gpa = (vcpu: kvm_vcpu, gpa: number): boolean => gpa >= 2 ** vcpu.maxphyaddr;
 
 /**
@@ -144,7 +144,7 @@ export const load_pdptrs = probe(
 );
 
 /**
- * v7.2.12 kvm_cache_regs.h kvm_pdptr_read: PDPTE `index` of the guest's tables. Under EPT hardware has them
+ * v7.2.12 regs.h kvm_pdptr_read: PDPTE `index` of the guest's tables. Under EPT hardware has them
  * (ept_save_pdptrs).
  */
 export function kvm_pdptr_read(vcpu: kvm_vcpu, index: number): { readonly lo: number; readonly hi: number } {
@@ -227,7 +227,7 @@ function kvm_post_set_cr4(vcpu: kvm_vcpu, old_cr4: number, cr4: number): void {
   else if ((changed & CR4.PAE) !== 0 || (set & CR4.SMEP) !== 0) kvm_make_request(KVM_REQ.TLB_FLUSH_CURRENT, vcpu);
 }
 
-/** v7.2.12 x86.c kvm_is_valid_cr4: bits the guest's CPUID does not offer are reserved. */
+/** v7.2.12 regs.c kvm_is_valid_cr4: bits the guest's CPUID does not offer are reserved. */
 function kvm_is_valid_cr4({ kvm }: kvm_vcpu, cr4: number): boolean {
   const { cpuid } = kvm.vm.host;
   let allowed = CR4_ALWAYS;
@@ -368,7 +368,7 @@ export interface kvm_sregs {
   readonly efer: number;
 }
 
-/** v7.2.12 x86.c __set_sregs: registers are stored below the setters, then one reset when any differs. */
+/** v7.2.12 regs.c __set_sregs: registers are stored below the setters, then one reset when any differs. */
 export function __set_sregs(vcpu: kvm_vcpu, sregs: kvm_sregs): void {
   const { registers } = vcpu;
   let mmu_reset_needed =

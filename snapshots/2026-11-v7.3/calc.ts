@@ -69,7 +69,7 @@ const ____is_cr4_la57 = ({ cr4 }: kvm_mmu_role_regs): boolean => (cr4 & CR4.LA57
 const ____is_efer_nx = ({ efer }: kvm_mmu_role_regs): boolean => (efer & EFER.NXE) !== 0;
 const ____is_efer_lma = ({ efer }: kvm_mmu_role_regs): boolean => (efer & EFER.LMA) !== 0;
 
-/** v7.3.4 x86.h mmu_is_nested: L2 runs on nested paging. */
+/** v7.3.4 mmu.h mmu_is_nested: L2 runs on nested paging. */
 export const mmu_is_nested = (vcpu: kvm_vcpu): boolean => vcpu.mmu === vcpu.guest_mmu;
 
 /** v7.3.4 mmu.c vcpu_to_role_regs: the registers as they are now, L2's while L2 runs. */
@@ -200,12 +200,12 @@ function shadow_mmu_init_context(vcpu: kvm_vcpu, context: kvm_mmu, new_root_role
 }
 
 /**
- * v7.3.4 mmu.c kvm_init_shadow_mmu
+ * v7.3.4 mmu.c init_kvm_shadow_mmu
  * root_role is the vCPU's role, but at least the three levels of PAE, and always with NX: KVM needs it for its own
  * entries, so the guest's EFER.NX does not tell tables apart.
  */
-function kvm_init_shadow_mmu(vcpu: kvm_vcpu, new_cpu_role: kvm_cpu_role): void {
-  note_cpu_role(vcpu, 'kvm_init_shadow_mmu', 'word', 'level');
+function init_kvm_shadow_mmu(vcpu: kvm_vcpu, new_cpu_role: kvm_cpu_role): void {
+  note_cpu_role(vcpu, 'init_kvm_shadow_mmu', 'word', 'level');
   const level = Math.max(get(new_cpu_role.base, base.level), PT32E_ROOT_LEVEL);
   const new_root_role = set(set(new_cpu_role.base, base.level, level), base.efer_nx, 1);
   shadow_mmu_init_context(vcpu, vcpu.root_mmu, new_root_role);
@@ -317,7 +317,7 @@ export const kvm_init_mmu = probe(
     // L2's tables are walked; the tables for L2 are those of L1's nested paging.
     if (mmu_is_nested(vcpu)) return;
     if (vcpu.kvm.vm.host.tdp !== 'none') init_kvm_tdp_mmu(vcpu, new_cpu_role);
-    else kvm_init_shadow_mmu(vcpu, new_cpu_role);
+    else init_kvm_shadow_mmu(vcpu, new_cpu_role);
   },
   { skipped: undefined },
 );

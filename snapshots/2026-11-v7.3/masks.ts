@@ -88,10 +88,10 @@ function __reset_rsvds_bits_mask(fmt: kvm_page_format, format: paging_format): v
 }
 
 /**
- * v7.3.4 mmu.c guest_can_use_gbpages
+ * v7.3.4 cpuid.c kvm_vcpu_after_set_cpuid, its allow_gbpages
  * With two-dimensional paging hardware walks the guest's tables and asks nobody, so the host's capability counts.
  */
-function guest_can_use_gbpages(vcpu: kvm_vcpu): boolean {
+function allow_gbpages(vcpu: kvm_vcpu): boolean {
   const { host } = vcpu.kvm.vm;
   return host.tdp === 'none' ? host.cpuid.gbPages : host.gbPages;
 }
@@ -106,7 +106,7 @@ function reset_guest_rsvds_bits_mask(vcpu: kvm_vcpu, w: kvm_pagewalk): void {
     pa_bits_rsvd: reserved_gpa_bits(vcpu),
     level: cpu_role.base.level(w, by),
     nx: is_efer_nx(w, by),
-    gbpages: guest_can_use_gbpages(vcpu),
+    gbpages: allow_gbpages(vcpu),
     pse: is_cr4_pse(w, by),
     amd: vcpu.kvm.vm.host.cpuid.amd,
   });
@@ -190,7 +190,7 @@ export function reset_shadow_zero_bits_mask(vcpu: kvm_vcpu, context: kvm_mmu): v
     pa_bits_rsvd: reserved_hpa_bits(vcpu),
     level,
     nx: root_role.efer_nx(context, by) !== 0,
-    gbpages: guest_can_use_gbpages(vcpu),
+    gbpages: allow_gbpages(vcpu),
     pse: false,
     amd: true,
   });

@@ -106,7 +106,7 @@ function load_vmcs12_host_state(vcpu: kvm_vcpu): void {
   nested_vmx_transition_tlb_flush(vcpu, false);
 }
 
-/** v7.3.4 vmx/nested.c nested_vmx_vmexit */
+/** v7.3.4 vmx/nested.h nested_vmx_vmexit */
 export function nested_vmx_vmexit(vcpu: kvm_vcpu): void {
   kvm_service_local_tlb_flush_requests(vcpu);
   vcpu.nested.l2.copy(vcpu.registers);

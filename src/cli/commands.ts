@@ -91,6 +91,14 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     describe: 'commits and mails of the eras, patch by patch for a proposed series',
     load: async () => (await import('./links.ts')).linksCommand,
   },
+  log: {
+    describe: 'the commits that touched a kernel function or role bit, with links',
+    load: async () => (await import('./log.ts')).logCommand,
+  },
+  verify: {
+    describe: 'our facts against the real source: role layouts, cited functions, commits',
+    load: async () => (await import('./verify.ts')).verifyCommand,
+  },
   gen: {
     describe: 'write a generated workload, or list the generators',
     load: async () => (await import('./gen.ts')).genCommand,

@@ -11,13 +11,17 @@ export const mainlineUrl = 'https://git.kernel.org/pub/scm/linux/kernel/git/torv
 /** To a server, who has a commit has its texts too; single texts are only sent to one who names no commits of his own. */
 export const withoutHaves: readonly string[] = ['-c', 'fetch.negotiationAlgorithm=noop'];
 
+/** Stable releases since v3.0 are tags of this tree alone. */
+const stableUrl = 'https://git.kernel.org/pub/scm/linux/kernel/git/stable/linux.git';
+const isStable = (tag: string): boolean => /^v(?!2\.)\d+\.\d+\.\d+$/.test(tag);
+
 /** The command that brings a missing revision into a clone. A shallow clone stays shallow, a full one stays full. */
 export async function fetchCommitLine(located: Located, revision: string): Promise<string> {
   const { base, isId, steps } = parseRevision(revision);
   const shallow = existsSync(join(located.commonDir, 'shallow'));
   // A commit is shown against its parent, so one more than was asked for.
   const depth = shallow ? [`--depth=${steps + 2}`] : [];
-  const fetch = ['fetch', ...depth, await remoteOf(located)];
+  const fetch = ['fetch', ...depth, isStable(base) ? stableUrl : await remoteOf(located)];
   if (!isId) return line(located, [...fetch, 'tag', base]);
   if (base.length === 40) return line(located, [...fetch, base]);
   return `${line(located, fetch)} ID, with all 40 digits of ${base}: no remote knows an id by a part of it`;

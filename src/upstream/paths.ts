@@ -10,6 +10,7 @@ export const kvmPaths: readonly string[] = [
   'Documentation/virtual/kvm',
   'arch/x86/include/asm/kvm.h',
   'arch/x86/include/asm/kvm_host.h',
+  'arch/x86/include/asm/vmx.h',
   'arch/x86/include/uapi/asm/kvm.h',
   'arch/x86/kvm',
   'drivers/kvm',
