@@ -197,7 +197,8 @@ export function walkStraightNested(walker: Walker, nested: Walker, lo: number, h
     last = words[lastGuess]!;
     lastHigh = words[lastGuess | 1]!;
   } else {
-    nested.leafTables[(page >>> 9) & GUESSES_MASK] = path.table;
+    // Read ahead goes to an entry of a table, and past the end of memory from that of a large page.
+    if (path.within === 0) nested.leafTables[(page >>> 9) & GUESSES_MASK] = path.table;
     last = words[lastAt]!;
     lastHigh = words[lastAt | 1]!;
   }
@@ -231,7 +232,7 @@ export function walkStraightNested(walker: Walker, nested: Walker, lo: number, h
   result.level = level;
   result.frame = page;
   result.hostFrame = frameByLeaf(path, page, last, lastHigh);
-  result.pageShift = pageShift < path.pageShift ? pageShift : path.pageShift;
+  result.pageShift = Math.min(pageShift, path.pageShift);
   let mine = rights & (secondRights | RIGHT_USER);
   if ((secondRights & RIGHT_WRITE) !== 0 && secondDirty) mine |= (entry | wanted) & DIRTY;
   mine |=

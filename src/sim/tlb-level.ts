@@ -6,56 +6,47 @@ export interface Geometry {
   readonly ways: number;
 }
 
-/** Words of one entry in `TlbLevel.entries`: page number, context, frame (low 32 bits), flags. */
-export const ENTRY = { KEY: 0, TAG: 1, FRAME: 2, FLAGS: 3 } as const;
+/**
+ * Words of one entry in `TlbLevel.entries`: page number, context, frame (low 32 bits), flags; stamp of the last use; and for
+ * the queue of a set the stamp that it queues under and the entry behind it.
+ */
+export const ENTRY = { KEY: 0, TAG: 1, FRAME: 2, FLAGS: 3, STAMP: 4, QUEUED: 5, NEXT: 6 } as const;
 /** Entry n begins at word n << ENTRY_SHIFT. */
-export const ENTRY_SHIFT = 2;
+export const ENTRY_SHIFT = 3;
 
-const { TAG, FRAME, FLAGS } = ENTRY;
+const { TAG, FRAME, FLAGS, STAMP, QUEUED, NEXT } = ENTRY;
 const SHIFT = ENTRY_SHIFT;
 const NOTHING = -1;
-/** Sets of so many ways are compared and ordered way by way; larger ones have signatures and a queue. */
-const FEW_WAYS = 4;
-/** 2 ** 32 over the golden ratio: spreads keys over all values of a signature. */
-const SPREAD = 0x9e3779b1 | 0;
-/** A one in each byte of a word, and the top bit of each. */
-const ONES = 0x01010101;
-const TOPS = 0x80808080 | 0;
 
 /**
  * Entries of one set-associative structure in flat arrays; way w of set s is entry s * ways + w. An entry matches when
  * both its key (low bits of the page number) and its tag (context and high bits) do. Tag 0 matches nothing.
  *
  * Hardware compares all ways of a set at once. Here most hits are where a hint by the key's low bits says, without a
- * search; it may be wrong. After it, small sets are compared way by way, and larger ones by signatures, a byte of hash for
- * each way, four in one word: a miss, which a hint cannot tell, costs a few operations for four ways.
+ * search; it may be wrong. A search compares signatures, a byte of hash for each way and four in one word: a miss, which a
+ * hint cannot tell, costs a few operations for four ways.
  *
  * True LRU: every use stamps an entry with a clock, kept as `clock << wayBits | way`, so that the smallest stamp of a set
- * names the way to replace. In larger sets a queue saves the search for it, see `#oldest`.
+ * names the way to replace. A queue saves the search for it, see `oldest`.
+ *
+ * All that belongs to an entry lies together, since each array costs checks of its own whenever it is used.
  */
 export class TlbLevel {
   readonly sets: number;
   readonly ways: number;
-  /** Four words an entry, see ENTRY. */
+  /** Eight words an entry, see ENTRY. */
   readonly entries: Int32Array;
-  /** Counts uses, for LRU. */
-  clock = 0;
-  /** By entry: clock of the last use, and the way below it. */
-  readonly stamps: Int32Array;
-  readonly wayBits: number;
-  /** Clocks stay below this. */
-  readonly clockEnd: number;
+  /** By set, `headWords` each: the last entry of its queue, then signatures, way w in byte w. */
+  readonly heads: Int32Array;
+  readonly headWords: number;
   /** By the low bits of a key: the entry where such a key was put last. */
   readonly hints: Uint16Array;
   readonly hintMask: number;
-  /** By set, `signatureBytes` for each: hash of the key and tag of each way. The same memory as words. */
-  readonly #signatures: Uint8Array;
-  readonly #signatureWords: Int32Array;
-  readonly #signatureBytes: number;
-  /** By set: the end of its queue. By entry: the one behind it, behind the last one the first; stamp that it queues under. */
-  readonly #last: Uint16Array;
-  readonly #next: Uint16Array;
-  readonly #queued: Int32Array;
+  /** Counts uses, for LRU. */
+  clock = 0;
+  readonly wayBits: number;
+  /** Clocks stay below this. */
+  readonly clockEnd: number;
 
   constructor({ sets, ways }: Geometry) {
     const size = sets * ways;
@@ -65,18 +56,13 @@ export class TlbLevel {
     this.sets = sets;
     this.ways = ways;
     this.entries = new Int32Array(size << SHIFT);
-    this.wayBits = 32 - Math.clz32(ways - 1);
-    this.clockEnd = 1 << (30 - this.wayBits);
-    this.stamps = new Int32Array(size);
+    this.headWords = 1 + ((ways + 3) >> 2);
+    this.heads = new Int32Array(sets * this.headWords);
     // Two to four hints an entry: neighbours in the address space do not share one.
     this.hintMask = (1 << (33 - Math.clz32(size))) - 1;
     this.hints = new Uint16Array(this.hintMask + 1);
-    this.#signatureBytes = (ways + 3) & ~3;
-    this.#signatures = new Uint8Array(sets * this.#signatureBytes);
-    this.#signatureWords = new Int32Array(this.#signatures.buffer);
-    this.#last = new Uint16Array(sets);
-    this.#next = new Uint16Array(size);
-    this.#queued = new Int32Array(size);
+    this.wayBits = 32 - Math.clz32(ways - 1);
+    this.clockEnd = 1 << (30 - this.wayBits);
     this.clear();
   }
 
@@ -85,31 +71,23 @@ export class TlbLevel {
     const { entries } = this;
     const hint = this.hints[key & this.hintMask]!;
     if (entries[hint << SHIFT] === key && entries[(hint << SHIFT) | TAG] === tag) return hint;
-    return this.search(key, tag);
+    return this.search(key, tag, signatures(key, tag));
   }
 
-  /** As `find`, for a key whose hint was wrong. */
-  search(key: number, tag: number): number {
-    const { entries, ways } = this;
+  /** As `find`, for a key whose hint was wrong; `wanted` are its signatures. */
+  search(key: number, tag: number, wanted: number): number {
+    const { entries, ways, heads } = this;
     const set = key & (this.sets - 1);
     const first = Math.imul(set, ways);
-    if (ways <= FEW_WAYS) {
-      for (let at = first; at < first + ways; at++) {
-        if (entries[at << SHIFT] === key && entries[(at << SHIFT) | TAG] === tag) return at;
-      }
-      return NOTHING;
-    }
-    const words = this.#signatureWords;
-    const wanted = Math.imul(signature(key, tag), ONES);
-    const from = Math.imul(set, this.#signatureBytes) >> 2;
+    let head = Math.imul(set, this.headWords);
     for (let way = 0; way < ways; way += 4) {
-      const different = words[from + (way >> 2)]! ^ wanted;
-      // The top bit of each byte that is 0, and of some above one that is (Hacker's Delight 6-1).
-      let equal = (different - ONES) & ~different & TOPS;
+      head = (head + 1) | 0;
+      let equal = equalBytes(heads[head]!, wanted);
       while (equal !== 0) {
         const bit = 31 - Math.clz32(equal);
-        const at = first + way + (bit >> 3);
-        if (entries[at << SHIFT] === key && entries[(at << SHIFT) | TAG] === tag) return at;
+        // A byte past the last way is that of no entry; the key then has the set of none there.
+        const at = (first + way + (bit >> 3)) << SHIFT;
+        if (at < entries.length && entries[at] === key && entries[at | TAG] === tag) return at >> SHIFT;
         equal ^= 1 << bit;
       }
     }
@@ -118,10 +96,11 @@ export class TlbLevel {
 
   /** Stamps an entry as the one used last. */
   use(at: number): void {
-    const wayBits = this.wayBits;
+    const { wayBits, entries } = this;
     const clock = this.clock + 1;
     this.clock = clock;
-    this.stamps[at] = (clock << wayBits) | (this.stamps[at]! & ((1 << wayBits) - 1));
+    const stampAt = (at << SHIFT) | STAMP;
+    entries[stampAt] = (clock << wayBits) | (entries[stampAt]! & ((1 << wayBits) - 1));
     if (clock >= this.clockEnd) this.#renumber();
   }
 
@@ -136,135 +115,138 @@ export class TlbLevel {
     }
   }
 
-  /** As `put`, for a key and tag that no entry has. */
-  add(key: number, tag: number, frame: number, flags: number): void {
-    const { entries, stamps, ways, wayBits } = this;
+  /** As `put`, for a key and tag that no entry has. Returns the entry's number. */
+  add(key: number, tag: number, frame: number, flags: number): number {
+    const { entries, heads, ways, wayBits } = this;
     const set = key & (this.sets - 1);
     const first = Math.imul(set, ways);
-    const at = ways <= FEW_WAYS ? this.#leastOf(first) : this.#oldest(set);
+    const head = Math.imul(set, this.headWords);
+    const at = this.oldest(head);
+    const way = (at - first) | 0;
     const clock = this.clock + 1;
-    const stamp = (clock << wayBits) | (at - first);
     this.clock = clock;
-    stamps[at] = stamp;
-    if (ways > FEW_WAYS) {
-      this.#last[set] = at;
-      this.#queued[at] = stamp;
-      this.#signatures[Math.imul(set, this.#signatureBytes) + (at - first)] = signature(key, tag);
-    }
+    const stamp = (clock << wayBits) | way;
+    const signatureAt = head + 1 + (way >> 2);
+    heads[head] = at;
+    heads[signatureAt] = withByte(heads[signatureAt]!, way, signatures(key, tag));
     this.hints[key & this.hintMask] = at;
-    entries[at << SHIFT] = key;
-    entries[(at << SHIFT) | TAG] = tag;
-    entries[(at << SHIFT) | FRAME] = frame;
-    entries[(at << SHIFT) | FLAGS] = flags;
+    const entry = at << SHIFT;
+    entries[entry] = key;
+    entries[entry | TAG] = tag;
+    entries[entry | FRAME] = frame;
+    entries[entry | FLAGS] = flags;
+    entries[entry | STAMP] = stamp;
+    entries[entry | QUEUED] = stamp;
     if (clock >= this.clockEnd) this.#renumber();
+    return at;
   }
 
   /** Frees one entry, so that it is replaced first. */
   drop(at: number): void {
+    const { entries, heads } = this;
     const way = at % this.ways;
-    this.entries[(at << SHIFT) | TAG] = 0;
-    this.stamps[at] = way;
-    this.#queued[at] = way;
-    const set = (at - way) / this.ways;
-    const next = this.#next;
+    const head = ((at - way) / this.ways) * this.headWords;
+    const entry = at << SHIFT;
+    entries[entry | TAG] = 0;
+    entries[entry | STAMP] = way;
+    entries[entry | QUEUED] = way;
     let before = at;
-    while (next[before] !== at) before = next[before]!;
-    if (this.#last[set] === at) this.#last[set] = before;
-    next[before] = next[at]!;
-    this.#putBehind(this.#last[set]!, at);
+    while (entries[(before << SHIFT) | NEXT] !== at) before = entries[(before << SHIFT) | NEXT]!;
+    if (heads[head] === at) heads[head] = before;
+    entries[(before << SHIFT) | NEXT] = entries[entry | NEXT]!;
+    this.#queueBehind(heads[head]!, at);
   }
 
   /** Frees every entry. */
   clear(): void {
-    const { ways, stamps } = this;
-    this.entries.fill(0);
+    const { entries, ways } = this;
+    entries.fill(0);
     for (let set = 0; set < this.sets; set++) {
       const first = set * ways;
       for (let way = 0; way < ways; way++) {
-        stamps[first + way] = way;
-        this.#next[first + way] = first + way + 1;
+        const entry = (first + way) << SHIFT;
+        entries[entry | STAMP] = way;
+        entries[entry | QUEUED] = way;
+        entries[entry | NEXT] = first + way + 1;
       }
-      this.#last[set] = first + ways - 1;
-      this.#next[first + ways - 1] = first;
+      entries[((first + ways - 1) << SHIFT) | NEXT] = first;
+      this.heads[set * this.headWords] = first + ways - 1;
     }
-    this.#queued.set(stamps);
-  }
-
-  /** The way of a set that was used longest ago, of a few. */
-  #leastOf(first: number): number {
-    const { stamps } = this;
-    let least = stamps[first]!;
-    for (let at = first + 1; at < first + this.ways; at++) {
-      // The smaller of two without a branch, which no predictor would guess: stamps are never negative.
-      const difference = (stamps[at]! - least) | 0;
-      least = (least + (difference & (difference >> 31))) | 0;
-    }
-    return first + (least & ((1 << this.wayBits) - 1));
   }
 
   /**
-   * The way of a set that was used longest ago, as the first of a queue by the last use. A use does not move an entry in
-   * the queue, it only stamps it; so stamps are never older than what the queue goes by, and the first one whose stamp is
-   * what it queues under is the oldest of all. Before it is found, those with newer stamps go to where they belong.
+   * The entry of a set, by its place in `heads`, that was used longest ago: the first of a queue by the last use. A use, or a
+   * replacement, does not move an entry in the queue, it only stamps it; so stamps are never older than what the queue goes
+   * by, and the first one whose stamp is what it queues under is the oldest of all. Before it is found, those with newer
+   * stamps go to where they belong.
    */
-  #oldest(set: number): number {
-    let at = this.#next[this.#last[set]!]!;
-    while (this.stamps[at] !== this.#queued[at]) {
-      this.#requeue(set, at);
-      at = this.#next[this.#last[set]!]!;
+  oldest(head: number): number {
+    const { entries, heads } = this;
+    let at = entries[(heads[head]! << SHIFT) | NEXT]!;
+    while (entries[(at << SHIFT) | STAMP] !== entries[(at << SHIFT) | QUEUED]) {
+      this.#requeue(head, at);
+      at = entries[(heads[head]! << SHIFT) | NEXT]!;
     }
     return at;
   }
 
-  /** Moves the first of a queue behind all whose stamps there are not newer than its own now. */
-  #requeue(set: number, at: number): void {
-    const next = this.#next;
-    const last = this.#last[set]!;
-    const stamp = this.stamps[at]!;
-    this.#queued[at] = stamp;
-    next[last] = next[at]!;
+  /** Moves the first of a queue behind all that queue under older stamps than its own now. */
+  #requeue(head: number, at: number): void {
+    const { entries, heads } = this;
+    const last = heads[head]!;
+    const stamp = entries[(at << SHIFT) | STAMP]!;
+    entries[(at << SHIFT) | QUEUED] = stamp;
+    entries[(last << SHIFT) | NEXT] = entries[(at << SHIFT) | NEXT]!;
     let before = last;
-    while (this.#queued[next[before]!]! < stamp) {
-      before = next[before]!;
-      if (before === last) {
-        this.#last[set] = at;
-        break;
-      }
+    for (;;) {
+      const next = entries[(before << SHIFT) | NEXT]!;
+      if (entries[(next << SHIFT) | QUEUED]! > stamp) break;
+      before = next;
+      if (before !== last) continue;
+      heads[head] = at;
+      break;
     }
-    this.#putBehind(before, at);
+    this.#queueBehind(before, at);
   }
 
-  #putBehind(before: number, at: number): void {
-    this.#next[at] = this.#next[before]!;
-    this.#next[before] = at;
+  #queueBehind(before: number, at: number): void {
+    const { entries } = this;
+    entries[(at << SHIFT) | NEXT] = entries[(before << SHIFT) | NEXT]!;
+    entries[(before << SHIFT) | NEXT] = at;
   }
 
-  /** Makes all queues anew. */
-  #queueAll(): void {
-    const { ways } = this;
-    this.#queued.set(this.stamps);
-    for (let set = 0; set < this.sets; set++) {
-      const order = Array.from({ length: ways }, (_, way) => set * ways + way);
-      order.sort((a, b) => this.stamps[a]! - this.stamps[b]!);
-      order.forEach((at, i) => {
-        this.#next[at] = order[(i + 1) % ways]!;
-      });
-      this.#last[set] = order[ways - 1]!;
-    }
-  }
-
-  /** Replaces the clocks by their ranks before they overflow. Order stays; free entries stay free. */
+  /** Replaces the clocks by their ranks before they overflow, and makes all queues anew. Order stays; free entries stay free. */
   #renumber(): void {
+    const { entries, ways } = this;
+    const stampOf = (at: number): number => entries[(at << SHIFT) | STAMP]!;
     const wayMask = (1 << this.wayBits) - 1;
-    const used = Array.from(this.stamps.keys()).filter((at) => this.stamps[at]! > wayMask);
-    used.sort((a, b) => this.stamps[a]! - this.stamps[b]!);
+    const all = Array.from({ length: this.sets * ways }, (_, at) => at);
+    const used = all.filter((at) => stampOf(at) > wayMask).sort((a, b) => stampOf(a) - stampOf(b));
     used.forEach((at, rank) => {
-      this.stamps[at] = ((rank + 1) << this.wayBits) | (this.stamps[at]! & wayMask);
+      entries[(at << SHIFT) | STAMP] = ((rank + 1) << this.wayBits) | (stampOf(at) & wayMask);
     });
     this.clock = used.length;
-    this.#queueAll();
+    for (let set = 0; set < this.sets; set++) {
+      const order = all.slice(set * ways, (set + 1) * ways).sort((a, b) => stampOf(a) - stampOf(b));
+      order.forEach((at, i) => {
+        entries[(at << SHIFT) | QUEUED] = stampOf(at);
+        entries[(at << SHIFT) | NEXT] = order[(i + 1) % ways]!;
+      });
+      this.heads[set * this.headWords] = order[ways - 1]!;
+    }
   }
 }
 
-/** A byte of hash. */
-const signature = (key: number, tag: number): number => Math.imul(key ^ (tag >>> 13), SPREAD) >>> 24;
+/** The signature of a key and tag, in all four bytes: bits above those that choose the set of a small structure, folded. */
+export function signatures(key: number, tag: number): number {
+  const signature = ((key >>> 4) ^ (key >>> 11) ^ (tag >>> 13)) & 0xff;
+  const pair = signature | (signature << 8);
+  return pair | (pair << 16);
+}
+
+/** The top bit of each byte that two words have alike, and of some above one that they have (Hacker's Delight 6-1). */
+export const equalBytes = (a: number, b: number): number => ((a ^ b) - 0x01010101) & ~(a ^ b) & 0x80808080;
+
+/** A word with one of its bytes, that of a way, taken from another word. */
+export const withByte = (word: number, way: number, from: number): number =>
+  word ^ ((word ^ from) & (0xff << ((way & 3) << 3)));

@@ -3,7 +3,7 @@ import { ACCESS } from './paging-bits.ts';
 import { walkStraightNested } from './straight-nested-walk.ts';
 import { readAhead, walkStraight } from './straight-walk.ts';
 import { HIT, type Tlb } from './tlb.ts';
-import type { TlbLevel } from './tlb-level.ts';
+import { ENTRY, signatures, type TlbLevel, withByte } from './tlb-level.ts';
 import type { Walker } from './walk.ts';
 import { FAULT } from './walk-result.ts';
 
@@ -12,6 +12,10 @@ const PAGE_HIGH = 0x1fff;
 const KIND_SHIFT = 24;
 // Copies, as imported constants are read anew at each use.
 const { WRITE } = ACCESS;
+const { TAG, FRAME, FLAGS, STAMP, QUEUED, NEXT } = ENTRY;
+/** As in `equalBytes` of src/sim/tlb-level.ts. */
+const ONES = 0x01010101;
+const TOPS = 0x80808080 | 0;
 /** Accesses in one go: counts of one stay small integers. */
 const LONGEST_RUN = 1 << 24;
 /** Accesses that are read ahead together, while more than half of them walk. */
@@ -78,11 +82,13 @@ export class Translator {
     }
   }
 
+  /** For a first level of four ways, whose entries stand eight words apart (ENTRY_SHIFT). */
   #runQuickly(trace: Int32Array, from: number, to: number, user: number, l1: TlbLevel, l2: TlbLevel): number {
     const { tlb, walker } = this;
-    const { entries, stamps, hints, hintMask, clockEnd } = l1;
-    const { entries: entries2, stamps: stamps2, hints: hints2, hintMask: hintMask2, clockEnd: clockEnd2 } = l2;
-    const wayBits2 = l2.wayBits;
+    const { entries, heads, hints, hintMask, clockEnd } = l1;
+    const { entries: entries2, hints: hints2, hintMask: hintMask2, clockEnd: clockEnd2 } = l2;
+    const { heads: heads2, headWords: headWords2, ways: ways2, wayBits: wayBits2 } = l2;
+    const setMask2 = l2.sets - 1;
     const wayMask2 = (1 << wayBits2) - 1;
     const { rules, keysOn, nested, result } = walker;
     const setMask = l1.sets - 1;
@@ -115,32 +121,30 @@ export class Translator {
       if (kind > 1) break;
       const access = (kind << 1) | user;
       const tag = contextTag | (word & PAGE_HIGH);
-      const first = (page & setMask) << 2;
-      // Most hits are where the page was put last; that look needs no arithmetic over the ways.
+      // Most hits are where the page was put last; that look needs no search over the ways.
       let entry: number = hints[page & hintMask]!;
-      let isFound = entries[entry << 2] === page && entries[(entry << 2) | 1] === tag;
+      let isFound = entries[entry << 3] === page && entries[(entry << 3) | TAG] === tag;
+      let wanted = 0;
       if (!isFound) {
-        const set = first << 2;
-        // Of the four ways, the one that matches as a set bit: clz32(x) >>> 5 is 1 for 0 alone.
-        const match =
-          (Math.clz32((entries[set]! ^ page) | (entries[set | 1]! ^ tag)) >>> 5) |
-          ((Math.clz32((entries[set | 4]! ^ page) | (entries[set | 5]! ^ tag)) >>> 5) << 1) |
-          ((Math.clz32((entries[set | 8]! ^ page) | (entries[set | 9]! ^ tag)) >>> 5) << 2) |
-          ((Math.clz32((entries[set | 12]! ^ page) | (entries[set | 13]! ^ tag)) >>> 5) << 3);
-        isFound = match !== 0;
-        entry = first | ((match >> 1) - (match >> 3));
+        wanted = signatures(page, tag);
+        // Nearly always no signature of the four ways is equal.
+        const different = heads[((page & setMask) << 1) | 1]! ^ wanted;
+        if (((different - ONES) & ~different & TOPS) !== 0) {
+          entry = l1.search(page, tag, wanted);
+          isFound = entry >= 0;
+        }
       }
       let isOdd = 0;
       if (isFound) {
-        const flags = entries[(entry << 2) | 3]!;
+        const flags = entries[(entry << 3) | FLAGS]!;
         // As Tlb.lookup decides, for entries without protection keys in force and with a frame of 32 bits.
         isOdd = keysOn | (flags >>> 24);
         const refused = (access & WRITE & ~(flags >>> 5)) | rules[(access << 3) | (flags & 7)]! | isOdd;
         if (refused === 0 && clock < clockEnd) {
           clock = (clock + 1) | 0;
-          stamps[entry] = (clock << 2) | (entry & 3);
+          entries[(entry << 3) | STAMP] = (clock << 2) | (entry & 3);
           hits = (hits + 1) | 0;
-          sum = (sum + entries[(entry << 2) | 2]!) | 0;
+          sum = (sum + entries[(entry << 3) | FRAME]!) | 0;
           continue;
         }
       }
@@ -169,20 +173,30 @@ export class Translator {
         continue;
       }
       let second: number = hints2[page & hintMask2]!;
-      if (entries2[second << 2] !== page || entries2[(second << 2) | 1] !== tag) second = l2.search(page, tag);
+      if (entries2[second << 3] !== page || entries2[(second << 3) | TAG] !== tag) {
+        if (isFound) wanted = signatures(page, tag);
+        let equal = 0;
+        const head = Math.imul(page & setMask2, headWords2);
+        for (let i = 1; i < headWords2; i++) {
+          const different = heads2[head + i]! ^ wanted;
+          equal |= (different - ONES) & ~different;
+        }
+        second = (equal & TOPS) === 0 ? -1 : l2.search(page, tag, wanted);
+      }
       let frame = 0;
       let flags = 0;
       let serves = false;
       if (second >= 0) {
-        flags = entries2[(second << 2) | 3]!;
+        flags = entries2[(second << 3) | FLAGS]!;
         const refused = (access & WRITE & ~(flags >>> 5)) | rules[(access << 3) | (flags & 7)]!;
         serves = refused === 0 && (keysOn === 0 || walker.keyFault(access, flags & 7, (flags >>> 12) & 15) === 0);
       }
       if (serves) {
-        frame = entries2[(second << 2) | 2]!;
+        frame = entries2[(second << 3) | FRAME]!;
         hits2 = (hits2 + 1) | 0;
         clock2 = (clock2 + 1) | 0;
-        stamps2[second] = (clock2 << wayBits2) | (stamps2[second]! & wayMask2);
+        const stamp = (second << 3) | STAMP;
+        entries2[stamp] = (clock2 << wayBits2) | (entries2[stamp]! & wayMask2);
       } else {
         walks = (walks + 1) | 0;
         misses = (misses + 1) | 0;
@@ -212,28 +226,51 @@ export class Translator {
           sum = (sum + frame) | 0;
           continue;
         }
-        l2.clock = clock2;
-        if (second < 0) l2.add(page, tag, frame, flags);
-        else l2.put(page, tag, frame, flags);
-        clock2 = l2.clock;
+        clock2 = (clock2 + 1) | 0;
+        if (second < 0) {
+          // As TlbLevel.add.
+          const set = page & setMask2;
+          const head = Math.imul(set, headWords2);
+          second = entries2[(heads2[head]! << 3) | NEXT]!;
+          if (entries2[(second << 3) | STAMP] !== entries2[(second << 3) | QUEUED]) second = l2.oldest(head);
+          const way = (second - Math.imul(set, ways2)) | 0;
+          const stamp = (clock2 << wayBits2) | way;
+          const signature = (head + 1 + (way >> 2)) | 0;
+          heads2[head] = second;
+          heads2[signature] = withByte(heads2[signature]!, way, wanted);
+          hints2[page & hintMask2] = second;
+          entries2[second << 3] = page;
+          entries2[(second << 3) | TAG] = tag;
+          entries2[(second << 3) | STAMP] = stamp;
+          entries2[(second << 3) | QUEUED] = stamp;
+        } else {
+          const stamp = (second << 3) | STAMP;
+          entries2[stamp] = (clock2 << wayBits2) | (entries2[stamp]! & wayMask2);
+        }
+        entries2[(second << 3) | FRAME] = frame;
+        entries2[(second << 3) | FLAGS] = flags;
       }
       if (!isFound) {
+        const set = page & setMask;
+        const first = (set << 5) | STAMP;
         // The smallest stamp names the way used longest ago; stamps are never negative.
-        const a = stamps[first]!;
-        const b = stamps[first | 1]!;
-        const c = stamps[first | 2]!;
-        const d = stamps[first | 3]!;
+        const a = entries[first]!;
+        const b = entries[first | 8]!;
+        const c = entries[first | 16]!;
+        const d = entries[first | 24]!;
         const ab = a + ((b - a) & ((b - a) >> 31));
         const cd = c + ((d - c) & ((d - c) >> 31));
-        entry = first | ((ab + ((cd - ab) & ((cd - ab) >> 31))) & 3);
+        const way = (ab + ((cd - ab) & ((cd - ab) >> 31))) & 3;
+        entry = (set << 2) | way;
+        heads[(set << 1) | 1] = withByte(heads[(set << 1) | 1]!, way, wanted);
       }
       clock = (clock + 1) | 0;
-      stamps[entry] = (clock << 2) | (entry & 3);
       hints[page & hintMask] = entry;
-      entries[entry << 2] = page;
-      entries[(entry << 2) | 1] = tag;
-      entries[(entry << 2) | 2] = frame;
-      entries[(entry << 2) | 3] = flags;
+      entries[entry << 3] = page;
+      entries[(entry << 3) | TAG] = tag;
+      entries[(entry << 3) | FRAME] = frame;
+      entries[(entry << 3) | FLAGS] = flags;
+      entries[(entry << 3) | STAMP] = (clock << 2) | (entry & 3);
       sum = (sum + frame) | 0;
     }
     l1.clock = clock;
