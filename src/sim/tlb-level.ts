@@ -17,6 +17,9 @@ export const ENTRY_SHIFT = 3;
 const { TAG, FRAME, FLAGS, STAMP, QUEUED, NEXT } = ENTRY;
 const SHIFT = ENTRY_SHIFT;
 const NOTHING = -1;
+/** Bits of a key that choose a hint: a constant, so that none has to keep it at hand. */
+export const HINT_MASK = 4095;
+const HINTS = HINT_MASK;
 
 /**
  * Entries of one set-associative structure in flat arrays; way w of set s is entry s * ways + w. An entry matches when
@@ -41,7 +44,6 @@ export class TlbLevel {
   readonly headWords: number;
   /** By the low bits of a key: the entry where such a key was put last. */
   readonly hints: Uint16Array;
-  readonly hintMask: number;
   /** Counts uses, for LRU. */
   clock = 0;
   readonly wayBits: number;
@@ -58,9 +60,7 @@ export class TlbLevel {
     this.entries = new Int32Array(size << SHIFT);
     this.headWords = 1 + ((ways + 3) >> 2);
     this.heads = new Int32Array(sets * this.headWords);
-    // Two to four hints an entry: neighbours in the address space do not share one.
-    this.hintMask = (1 << (33 - Math.clz32(size))) - 1;
-    this.hints = new Uint16Array(this.hintMask + 1);
+    this.hints = new Uint16Array(HINTS + 1);
     this.wayBits = 32 - Math.clz32(ways - 1);
     this.clockEnd = 1 << (30 - this.wayBits);
     this.clear();
@@ -69,7 +69,7 @@ export class TlbLevel {
   /** Number of the entry with this key and tag, -1 when there is none. */
   find(key: number, tag: number): number {
     const { entries } = this;
-    const hint = this.hints[key & this.hintMask]!;
+    const hint = this.hints[key & HINTS]!;
     if (entries[hint << SHIFT] === key && entries[(hint << SHIFT) | TAG] === tag) return hint;
     return this.search(key, tag, signatures(key, tag));
   }
@@ -129,7 +129,7 @@ export class TlbLevel {
     const signatureAt = head + 1 + (way >> 2);
     heads[head] = at;
     heads[signatureAt] = withByte(heads[signatureAt]!, way, signatures(key, tag));
-    this.hints[key & this.hintMask] = at;
+    this.hints[key & HINTS] = at;
     const entry = at << SHIFT;
     entries[entry] = key;
     entries[entry | TAG] = tag;

@@ -3,7 +3,7 @@ import { ACCESS } from './paging-bits.ts';
 import { walkStraightNested } from './straight-nested-walk.ts';
 import { readAhead, walkStraight } from './straight-walk.ts';
 import { HIT, type Tlb } from './tlb.ts';
-import { ENTRY, signatures, type TlbLevel, withByte } from './tlb-level.ts';
+import { ENTRY, HINT_MASK, signatures, type TlbLevel, withByte } from './tlb-level.ts';
 import type { Walker } from './walk.ts';
 import { FAULT } from './walk-result.ts';
 
@@ -13,6 +13,7 @@ const KIND_SHIFT = 24;
 // Copies, as imported constants are read anew at each use.
 const { WRITE } = ACCESS;
 const { TAG, FRAME, FLAGS, STAMP, QUEUED, NEXT } = ENTRY;
+const HINTS = HINT_MASK;
 /** As in `equalBytes` of src/sim/tlb-level.ts. */
 const ONES = 0x01010101;
 const TOPS = 0x80808080 | 0;
@@ -85,8 +86,8 @@ export class Translator {
   /** For a first level of four ways, whose entries stand eight words apart (ENTRY_SHIFT). */
   #runQuickly(trace: Int32Array, from: number, to: number, user: number, l1: TlbLevel, l2: TlbLevel): number {
     const { tlb, walker } = this;
-    const { entries, heads, hints, hintMask, clockEnd } = l1;
-    const { entries: entries2, hints: hints2, hintMask: hintMask2, clockEnd: clockEnd2 } = l2;
+    const { entries, heads, hints, clockEnd } = l1;
+    const { entries: entries2, hints: hints2, clockEnd: clockEnd2 } = l2;
     const { heads: heads2, headWords: headWords2, ways: ways2, wayBits: wayBits2 } = l2;
     const setMask2 = l2.sets - 1;
     const wayMask2 = (1 << wayBits2) - 1;
@@ -122,7 +123,7 @@ export class Translator {
       const access = (kind << 1) | user;
       const tag = contextTag | (word & PAGE_HIGH);
       // Most hits are where the page was put last; that look needs no search over the ways.
-      let entry: number = hints[page & hintMask]!;
+      let entry: number = hints[page & HINTS]!;
       let isFound = entries[entry << 3] === page && entries[(entry << 3) | TAG] === tag;
       let wanted = 0;
       if (!isFound) {
@@ -172,7 +173,7 @@ export class Translator {
         sum = (sum + this.frame) | 0;
         continue;
       }
-      let second: number = hints2[page & hintMask2]!;
+      let second: number = hints2[page & HINTS]!;
       if (entries2[second << 3] !== page || entries2[(second << 3) | TAG] !== tag) {
         if (isFound) wanted = signatures(page, tag);
         let equal = 0;
@@ -238,7 +239,7 @@ export class Translator {
           const signature = (head + 1 + (way >> 2)) | 0;
           heads2[head] = second;
           heads2[signature] = withByte(heads2[signature]!, way, wanted);
-          hints2[page & hintMask2] = second;
+          hints2[page & HINTS] = second;
           entries2[second << 3] = page;
           entries2[(second << 3) | TAG] = tag;
           entries2[(second << 3) | STAMP] = stamp;
@@ -265,7 +266,7 @@ export class Translator {
         heads[(set << 1) | 1] = withByte(heads[(set << 1) | 1]!, way, wanted);
       }
       clock = (clock + 1) | 0;
-      hints[page & hintMask] = entry;
+      hints[page & HINTS] = entry;
       entries[entry << 3] = page;
       entries[(entry << 3) | TAG] = tag;
       entries[(entry << 3) | FRAME] = frame;
