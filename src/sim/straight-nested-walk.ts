@@ -5,19 +5,20 @@
  */
 import { ruleIndex } from './access-rules.ts';
 import { eptRights, ordinaryRights, pageWithin } from './entries.ts';
-import { ACCESS, PTE, PTE_HIGH, RIGHTS } from './paging-bits.ts';
+import { ACCESS, EPT, PTE, PTE_HIGH, RIGHTS } from './paging-bits.ts';
 import type { PagingStructureCaches } from './paging-structure-caches.ts';
+import { frameByLeaf, leafWord } from './straight-nested-path.ts';
 import {
   clearFault,
-  hostPageWords,
   LARGE_FRAME_HIGH,
-  LARGEST_FRAME,
   markEntry,
   OTHER_BITS,
   pageWords,
   smallFrame,
+  TABLES_MASK,
   WRITE_TO_DIRTY,
 } from './straight-parts.ts';
+import type { TableFormat } from './table-format.ts';
 import type { Walker } from './walk.ts';
 import { RESULT_KEY_SHIFT, RESULT_PAGE_SHIFT_SHIFT } from './walk-result.ts';
 
@@ -26,23 +27,24 @@ const { P: PRESENT, A: ACCESSED, D: DIRTY, PS: LARGE } = PTE;
 const { WRITE, USER } = ACCESS;
 const { KEY_SHIFT, KEY_MASK } = PTE_HIGH;
 const { W: RIGHT_WRITE, U: RIGHT_USER } = RIGHTS;
-const LARGEST = LARGEST_FRAME;
 const FRAME_HIGH = LARGE_FRAME_HIGH;
 const RESULT_KEY = RESULT_KEY_SHIFT;
 const RESULT_SHIFT = RESULT_PAGE_SHIFT_SHIFT;
 const WRITE_TO_D = WRITE_TO_DIRTY;
 const OTHERS = OTHER_BITS;
-
-/** There is no translation, or none that is as simple as it takes here. */
-const FAILED = -1;
+const { MEMORY_TYPE_SHIFT: TYPE_SHIFT } = EPT;
+const GUESSES_MASK = TABLES_MASK;
 
 /**
  * Walks four-level guest tables over four-level nested ones. True: done, and `walker.result` holds a walk without fault.
- * False: nothing happened. The result of `nested` is overwritten either way.
+ * False: nothing happened.
  */
 export function walkStraightNested(walker: Walker, nested: Walker, lo: number, hi: number, access: number): boolean {
   const { memory, caches, format } = walker;
   const { words } = memory;
+  const { path, tableAccess, format: nestedFormat, rules: nestedRules } = nested;
+  const { oddMemoryTypes } = nestedFormat;
+  path.begin();
   let level = 4;
   let frame = walker.rootFrame;
   let low = -1;
@@ -57,8 +59,10 @@ export function walkStraightNested(walker: Walker, nested: Walker, lo: number, h
     }
   }
   const start = level;
-  // Rights that all tables of the guest have in the nested tables; FAILED once one of them has no translation.
-  let tables: number = RIGHTS.ALL;
+  // AND and OR of what the nested tables say of each table of the guest: all get the same access and are judged at once.
+  let leaves = -1;
+  let leavesHigh = 0;
+  let oddTypes = 0;
   let nestedReads = 0;
   // OR of the entries of levels 4 and 3, and of all that point to tables.
   let upper = 0;
@@ -68,13 +72,18 @@ export function walkStraightNested(walker: Walker, nested: Walker, lo: number, h
   let high4 = 0;
   let frame3 = 0;
   if (level === 4) {
-    const table = descendNested(nested, frame, nested.tableAccess);
-    tables &= nested.result.rights;
-    nestedReads += nested.result.reads;
-    if (table < 0) return fail(caches, start);
+    const leafAt = leafWord(nested, path, frame);
+    if (leafAt < 0) return fail(caches, start);
+    const leaf = words[leafAt]!;
+    const leafHigh = words[leafAt | 1]!;
+    leaves &= leaf & path.low;
+    leavesHigh |= leafHigh | path.high;
+    oddTypes |= oddMemoryTypes >>> ((leaf >>> TYPE_SHIFT) & 7);
+    nestedReads += path.reads;
+    const table = frameByLeaf(path, frame, leaf, leafHigh);
     at4 = pageWords(memory, table) + (((hi >>> 7) & 0x1ff) << 1);
     const entry = words[at4]!;
-    high4 = words[(at4 + 1) | 0]!;
+    high4 = words[at4 | 1]!;
     upper = entry;
     pointersHigh = high4;
     low &= entry;
@@ -89,13 +98,18 @@ export function walkStraightNested(walker: Walker, nested: Walker, lo: number, h
   let high3 = 0;
   let frame2 = 0;
   if (level === 3) {
-    const table = descendNested(nested, frame, nested.tableAccess);
-    tables &= nested.result.rights;
-    nestedReads += nested.result.reads;
-    if (table < 0) return fail(caches, start);
+    const leafAt = leafWord(nested, path, frame);
+    if (leafAt < 0) return fail(caches, start);
+    const leaf = words[leafAt]!;
+    const leafHigh = words[leafAt | 1]!;
+    leaves &= leaf & path.low;
+    leavesHigh |= leafHigh | path.high;
+    oddTypes |= oddMemoryTypes >>> ((leaf >>> TYPE_SHIFT) & 7);
+    nestedReads += path.reads;
+    const table = frameByLeaf(path, frame, leaf, leafHigh);
     at3 = (pageWords(memory, table) + ((((lo >>> 30) | (hi << 2)) & 0x1ff) << 1)) | 0;
     const entry = words[at3]!;
-    const entryHigh = words[(at3 + 1) | 0]!;
+    const entryHigh = words[at3 | 1]!;
     upper |= entry;
     pointersHigh |= entryHigh;
     low &= entry;
@@ -115,13 +129,18 @@ export function walkStraightNested(walker: Walker, nested: Walker, lo: number, h
   let frame1 = 0;
   let odd = upper & format.oddPointer;
   if (level === 2) {
-    const table = descendNested(nested, frame, nested.tableAccess);
-    tables &= nested.result.rights;
-    nestedReads += nested.result.reads;
-    if (table < 0) return fail(caches, start);
+    const leafAt = leafWord(nested, path, frame);
+    if (leafAt < 0) return fail(caches, start);
+    const leaf = words[leafAt]!;
+    const leafHigh = words[leafAt | 1]!;
+    leaves &= leaf & path.low;
+    leavesHigh |= leafHigh | path.high;
+    oddTypes |= oddMemoryTypes >>> ((leaf >>> TYPE_SHIFT) & 7);
+    nestedReads += path.reads;
+    const table = frameByLeaf(path, frame, leaf, leafHigh);
     at = (pageWords(memory, table) + (((lo >>> 21) & 0x1ff) << 1)) | 0;
     entry = words[at]!;
-    entryHigh = words[(at + 1) | 0]!;
+    entryHigh = words[at | 1]!;
     low &= entry;
     high |= entryHigh;
     if ((entry & LARGE) !== 0) odd |= entry & format.oddLarge;
@@ -136,13 +155,27 @@ export function walkStraightNested(walker: Walker, nested: Walker, lo: number, h
     }
   }
   if (level === 1) {
-    const table = descendNested(nested, frame, nested.tableAccess);
-    tables &= nested.result.rights;
-    nestedReads += nested.result.reads;
-    if (table < 0) return fail(caches, start);
+    const leafAt = leafWord(nested, path, frame);
+    if (leafAt < 0) return fail(caches, start);
+    const leaf = words[leafAt]!;
+    const leafHigh = words[leafAt | 1]!;
+    leaves &= leaf & path.low;
+    leavesHigh |= leafHigh | path.high;
+    oddTypes |= oddMemoryTypes >>> ((leaf >>> TYPE_SHIFT) & 7);
+    nestedReads += path.reads;
+    const table = frameByLeaf(path, frame, leaf, leafHigh);
     at = (pageWords(memory, table) + (((lo >>> 12) & 0x1ff) << 1)) | 0;
-    entry = words[at]!;
-    entryHigh = words[(at + 1) | 0]!;
+    const region = ((lo >>> 21) | (hi << 11)) & GUESSES_MASK;
+    const guess = walker.leafTables[region]! + (((lo >>> 12) & 0x1ff) << 1);
+    // As in src/sim/straight-walk.ts.
+    if (at === guess) {
+      entry = words[guess]!;
+      entryHigh = words[guess | 1]!;
+    } else {
+      walker.leafTables[region] = at - (((lo >>> 12) & 0x1ff) << 1);
+      entry = words[at]!;
+      entryHigh = words[at | 1]!;
+    }
   }
   const allLow = low & entry;
   const allHigh = high | entryHigh;
@@ -151,13 +184,38 @@ export function walkStraightNested(walker: Walker, nested: Walker, lo: number, h
   if ((odd | (entryHigh & FRAME_HIGH) | walker.rules[ruleIndex(access, rights)]!) !== 0) return fail(caches, start);
   const wanted = ACCESSED | ((access & WRITE) << WRITE_TO_D);
   const isMarked = (low & ACCESSED) !== 0 && (entry & wanted) === wanted;
+  const tables = rightsOf(nestedFormat, leaves, leavesHigh);
   if (!isMarked && (tables & RIGHT_WRITE) === 0) return fail(caches, start);
   let page = smallFrame(entry, entryHigh);
   if (level === 2) page = (page & -512) | pageWithin(lo, 21);
-  const hostFrame = descendNested(nested, page, access | USER);
-  if (hostFrame < 0) return fail(caches, start);
+  const lastAt = leafWord(nested, path, page);
+  if (lastAt < 0) return fail(caches, start);
+  const lastGuess = nested.leafTables[(page >>> 9) & GUESSES_MASK]! + ((page & path.indexMask) << 1);
+  let last = 0;
+  let lastHigh = 0;
+  if (lastAt === lastGuess) {
+    last = words[lastGuess]!;
+    lastHigh = words[lastGuess | 1]!;
+  } else {
+    // Read ahead goes to an entry of a table, and past the end of memory from that of a large page.
+    if (path.within === 0) nested.leafTables[(page >>> 9) & GUESSES_MASK] = path.table;
+    last = words[lastAt]!;
+    lastHigh = words[lastAt | 1]!;
+  }
+  const secondRights = rightsOf(nestedFormat, last & path.low, lastHigh | path.high);
+  const nestedAccess = access | USER;
+  // Readable through all levels, as no entry of EPT is malformed then but for the memory type of a leaf.
+  const nestedOdd =
+    (~(leaves & last) & PRESENT) |
+    ((leavesHigh | lastHigh) & (nestedFormat.oddHigh | FRAME_HIGH)) |
+    (~leaves & markOf(nestedFormat, tableAccess)) |
+    (~last & markOf(nestedFormat, nestedAccess)) |
+    ((oddTypes | (oddMemoryTypes >>> ((last >>> TYPE_SHIFT) & 7))) & 1) |
+    nestedRules[ruleIndex(tableAccess, tables)]! |
+    nestedRules[ruleIndex(nestedAccess, secondRights)]!;
+  if (nestedOdd !== 0) return fail(caches, start);
+  const secondDirty = (last & nestedFormat.dirty) === nestedFormat.dirty;
   const { result } = walker;
-  const second = nested.result;
   let marks = 0;
   if (!isMarked) {
     if (at4 !== 0) marks += markEntry(words, at4, ACCESSED);
@@ -173,76 +231,34 @@ export function walkStraightNested(walker: Walker, nested: Walker, lo: number, h
   const pageShift = level === 1 ? 12 : 21;
   result.level = level;
   result.frame = page;
-  result.hostFrame = hostFrame;
-  result.pageShift = Math.min(pageShift, second.pageShift);
-  let mine = rights & (second.rights | RIGHT_USER);
-  if ((second.rights & RIGHT_WRITE) !== 0 && second.dirty !== 0) mine |= (entry | wanted) & DIRTY;
+  result.hostFrame = frameByLeaf(path, page, last, lastHigh);
+  result.pageShift = Math.min(pageShift, path.pageShift);
+  let mine = rights & (secondRights | RIGHT_USER);
+  if ((secondRights & RIGHT_WRITE) !== 0 && secondDirty) mine |= (entry | wanted) & DIRTY;
   mine |=
     (entry & walker.globalBit) | (((entryHigh >>> KEY_SHIFT) & KEY_MASK) << RESULT_KEY) | (pageShift << RESULT_SHIFT);
   result.flags = mine;
   result.lowBits = allLow & 7;
   result.cachedLevel = start === 4 ? 0 : start + 1;
   result.reads = start - level + 1;
-  result.nestedReads = nestedReads + second.reads;
+  result.nestedReads = nestedReads + path.reads;
   result.marks = marks;
   result.readable = 1;
   clearFault(result);
   return true;
 }
 
+/** RIGHTS by the AND of the low halves of all entries and the OR of the high ones. */
+const rightsOf = (format: TableFormat, low: number, high: number): number =>
+  // Compared, as a field that is only tested is looked at for all that can be false.
+  format.ept === true ? eptRights(low) : ordinaryRights(low, high & format.noExecute);
+
+/** Accessed and dirty bits that a leaf must have for an access. */
+const markOf = (format: TableFormat, access: number): number =>
+  format.accessed | ((access & WRITE) !== 0 ? format.dirty : 0);
+
 /** Leaves the walk to the loop, which looks the address up in the caches again: that look-up is the one that counts. */
 function fail(caches: PagingStructureCaches | null, start: number): boolean {
   if (caches !== null && start !== 4) caches.hits--;
   return false;
-}
-
-/**
- * Host frame of a guest frame for an access, or FAILED. Of `nested.result` it sets what the guest's walk goes on with:
- * reads, rights, page shift, dirty.
- */
-function descendNested(nested: Walker, frame: number, access: number): number {
-  if (frame > LARGEST) return FAILED;
-  const { memory, format, result } = nested;
-  const { words } = memory;
-  let at = (hostPageWords(memory, nested.rootFrame) + (((frame >>> 27) & 0x1ff) << 1)) | 0;
-  let entry = words[at]!;
-  let entryHigh = words[(at + 1) | 0]!;
-  let upper = entry;
-  let low = entry;
-  let high = entryHigh;
-  at = (hostPageWords(memory, smallFrame(entry, entryHigh)) + (((frame >>> 18) & 0x1ff) << 1)) | 0;
-  entry = words[at]!;
-  entryHigh = words[(at + 1) | 0]!;
-  upper |= entry;
-  low &= entry;
-  high |= entryHigh;
-  at = (hostPageWords(memory, smallFrame(entry, entryHigh)) + (((frame >>> 9) & 0x1ff) << 1)) | 0;
-  entry = words[at]!;
-  entryHigh = words[(at + 1) | 0]!;
-  high |= entryHigh;
-  let odd = upper & format.oddPointer;
-  let pageShift = 21;
-  if ((entry & LARGE) !== 0) odd |= entry & format.oddLarge;
-  else {
-    odd |= entry & format.oddLastPointer;
-    low &= entry;
-    at = (hostPageWords(memory, smallFrame(entry, entryHigh)) + ((frame & 0x1ff) << 1)) | 0;
-    entry = words[at]!;
-    entryHigh = words[(at + 1) | 0]!;
-    high |= entryHigh;
-    pageShift = 12;
-  }
-  const allLow = low & entry;
-  const rights = format.ept ? eptRights(allLow) : ordinaryRights(allLow, high & format.noExecute);
-  const wanted = format.accessed | ((access & WRITE) !== 0 ? format.dirty : 0);
-  // Readable through all levels, as no entry of EPT is malformed then but for the memory type of a leaf.
-  odd |= (~allLow & PRESENT) | (high & (format.oddHigh | FRAME_HIGH)) | (~low & format.accessed) | (~entry & wanted);
-  odd |= nested.rules[ruleIndex(access, rights)]!;
-  if (odd !== 0 || (format.ept && format.malformed(entry, true))) return FAILED;
-  result.reads = pageShift === 12 ? 4 : 3;
-  result.rights = rights;
-  result.pageShift = pageShift;
-  result.dirty = (entry & format.dirty) === format.dirty ? 1 : 0;
-  const page = smallFrame(entry, entryHigh);
-  return pageShift === 12 ? page : (page & -512) | (frame & 511);
 }

@@ -11,6 +11,9 @@ const SMALL = 0x7fffffff;
 /** A page has 2 ** 10 words. */
 const PAGE_WORDS_SHIFT = 10;
 
+/** Tables of the last level that a walker remembers as guesses, less one. */
+export const TABLES_MASK = 8191;
+
 /** Frames below 2 ** 31 are small integers; straight walks serve no others. */
 export const LARGEST_FRAME = SMALL;
 /** Bits of an entry's high half that such frames leave clear. */

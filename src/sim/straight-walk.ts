@@ -21,6 +21,7 @@ import {
   OTHER_BITS,
   pageWords,
   smallFrame,
+  TABLES_MASK,
   WRITE_TO_DIRTY,
 } from './straight-parts.ts';
 import type { Walker } from './walk.ts';
@@ -35,6 +36,7 @@ const RESULT_KEY = RESULT_KEY_SHIFT;
 const RESULT_SHIFT = RESULT_PAGE_SHIFT_SHIFT;
 const WRITE_TO_D = WRITE_TO_DIRTY;
 const OTHERS = OTHER_BITS;
+const GUESSES_MASK = TABLES_MASK;
 
 /**
  * Walks four-level tables whose frames are host frames. True: done, and `walker.result` holds a walk without fault.
@@ -67,7 +69,7 @@ export function walkStraight(walker: Walker, lo: number, hi: number, access: num
   if (level === 4) {
     at4 = pageWords(memory, frame) + (((hi >>> 7) & 0x1ff) << 1);
     const entry = words[at4]!;
-    high4 = words[(at4 + 1) | 0]!;
+    high4 = words[at4 | 1]!;
     upper = entry;
     pointersHigh = high4;
     low &= entry;
@@ -84,7 +86,7 @@ export function walkStraight(walker: Walker, lo: number, hi: number, access: num
   if (level === 3) {
     at3 = (pageWords(memory, frame) + ((((lo >>> 30) | (hi << 2)) & 0x1ff) << 1)) | 0;
     const entry = words[at3]!;
-    const entryHigh = words[(at3 + 1) | 0]!;
+    const entryHigh = words[at3 | 1]!;
     upper |= entry;
     pointersHigh |= entryHigh;
     low &= entry;
@@ -106,7 +108,7 @@ export function walkStraight(walker: Walker, lo: number, hi: number, access: num
   if (level === 2) {
     at = (pageWords(memory, frame) + (((lo >>> 21) & 0x1ff) << 1)) | 0;
     entry = words[at]!;
-    entryHigh = words[(at + 1) | 0]!;
+    entryHigh = words[at | 1]!;
     low &= entry;
     high |= entryHigh;
     if ((entry & LARGE) !== 0) odd |= entry & format.oddLarge;
@@ -121,9 +123,19 @@ export function walkStraight(walker: Walker, lo: number, hi: number, access: num
     }
   }
   if (level === 1) {
-    at = (pageWords(memory, frame) + (((lo >>> 12) & 0x1ff) << 1)) | 0;
-    entry = words[at]!;
-    entryHigh = words[(at + 1) | 0]!;
+    const table = pageWords(memory, frame);
+    const region = ((lo >>> 21) | (hi << 11)) & GUESSES_MASK;
+    const guess = walker.leafTables[region]! + (((lo >>> 12) & 0x1ff) << 1);
+    at = table + (((lo >>> 12) & 0x1ff) << 1);
+    // Not the same to a processor: where the guess is right, it has read the leaf while the tables above were on their way.
+    if (at === guess) {
+      entry = words[guess]!;
+      entryHigh = words[guess | 1]!;
+    } else {
+      walker.leafTables[region] = table;
+      entry = words[at]!;
+      entryHigh = words[at | 1]!;
+    }
   }
   const allLow = low & entry;
   const allHigh = high | entryHigh;
@@ -174,15 +186,15 @@ export function walkStraight(walker: Walker, lo: number, hi: number, access: num
 }
 
 /**
- * Reads the leaf entry that a walk of tables whose frames are host frames would read, and nothing else happens: memory
- * that is read ahead for several accesses at a time arrives together. What it returns means nothing.
+ * Reads the entries that a walk would read last, by guesses, and nothing else happens: memory that is read ahead for several
+ * accesses at a time arrives together. What it returns means nothing.
  */
 export function readAhead(walker: Walker, lo: number, hi: number): number {
-  const { memory } = walker;
-  const { words } = memory;
-  let at = (pageWords(memory, walker.rootFrame) + ((hi >>> 7) & 0x1ff) * 2) | 0;
-  at = (pageWords(memory, smallFrame(words[at]!, words[at | 1]!)) + (((lo >>> 30) | (hi << 2)) & 0x1ff) * 2) | 0;
-  at = (pageWords(memory, smallFrame(words[at]!, words[at | 1]!)) + ((lo >>> 21) & 0x1ff) * 2) | 0;
-  at = (pageWords(memory, smallFrame(words[at]!, words[at | 1]!)) + ((lo >>> 12) & 0x1ff) * 2) | 0;
-  return words[at]!;
+  const { nested, leafTables } = walker;
+  const { words } = walker.memory;
+  const at = leafTables[((lo >>> 21) | (hi << 11)) & GUESSES_MASK]! + (((lo >>> 12) & 0x1ff) << 1);
+  const entry = words[at]!;
+  if (nested === null) return entry;
+  const frame = smallFrame(entry, words[at | 1]!);
+  return words[nested.leafTables[(frame >>> 9) & GUESSES_MASK]! + ((frame & 511) << 1)]!;
 }

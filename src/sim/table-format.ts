@@ -38,6 +38,8 @@ export class TableFormat {
   readonly noExecute: number;
   /** Bit n set: an entry with low three bits n is malformed (EPT only). */
   readonly malformedRights: number;
+  /** Bit n set: memory type n is reserved in a leaf (EPT only). */
+  readonly oddMemoryTypes: number;
   /** `hi >> canonicalShift` is all sign in a canonical address; -1 where any address will do. */
   readonly canonicalShift: number;
   /** Bits of the address's high half that must be clear for the tables to cover it. */
@@ -71,6 +73,7 @@ export class TableFormat {
     this.reserved = reservedBits(mode, features, switches.nxe);
     this.noExecute = mode.nx && switches.nxe ? PTE_HIGH.NX | 0 : 0;
     this.malformedRights = mode.ept ? malformedEptRights(features.executeOnly) : 0;
+    this.oddMemoryTypes = mode.ept ? RESERVED_MEMORY_TYPES : 0;
     this.canonicalShift = mode.canonical && !switches.nested ? mode.addressBits - 33 : -1;
     this.oddPointer = this.reserved[reservedIndex(4, 0)]! | this.reserved[reservedIndex(3, 0)]! | PTE.PS;
     this.oddLastPointer = this.reserved[reservedIndex(2, 0)]!;
@@ -85,10 +88,15 @@ export class TableFormat {
     return this.nxe === switches.nxe && this.marks === switches.marks && this.nested === switches.nested;
   }
 
+  /** 1 when the memory type of a leaf of EPT is reserved, else 0. */
+  oddMemoryType(entry: number): number {
+    return (this.oddMemoryTypes >>> ((entry >>> EPT.MEMORY_TYPE_SHIFT) & 7)) & 1;
+  }
+
   /** Whether a present EPT entry is malformed apart from reserved bits; `leaf` entries have a memory type. */
   malformed(entry: number, leaf: boolean): boolean {
     if ((this.malformedRights >>> (entry & 7)) & 1) return true;
-    return leaf && ((RESERVED_MEMORY_TYPES >>> ((entry >>> EPT.MEMORY_TYPE_SHIFT) & 7)) & 1) !== 0;
+    return leaf && this.oddMemoryType(entry) !== 0;
   }
 }
 

@@ -6,48 +6,49 @@ export interface Geometry {
   readonly ways: number;
 }
 
-/** Words of one entry in `TlbLevel.entries`: page number, context, frame (low 32 bits), flags. */
-export const ENTRY = { KEY: 0, TAG: 1, FRAME: 2, FLAGS: 3 } as const;
+/**
+ * Words of one entry in `TlbLevel.entries`: page number, context, frame (low 32 bits), flags; stamp of the last use; and for
+ * the queue of a set the stamp that it queues under and the entry behind it.
+ */
+export const ENTRY = { KEY: 0, TAG: 1, FRAME: 2, FLAGS: 3, STAMP: 4, QUEUED: 5, NEXT: 6 } as const;
 /** Entry n begins at word n << ENTRY_SHIFT. */
-export const ENTRY_SHIFT = 2;
+export const ENTRY_SHIFT = 3;
 
-const { TAG, FRAME, FLAGS } = ENTRY;
+const { TAG, FRAME, FLAGS, STAMP, QUEUED, NEXT } = ENTRY;
 const SHIFT = ENTRY_SHIFT;
 const NOTHING = -1;
-/** Sets of so many ways are searched, larger ones hashed: a hash costs more to keep than so few compares. */
-const FEW_WAYS = 4;
-/** Generations and page-size classes stand from here on in tags (src/sim/tlb.ts). */
-export const TAG_HASH_SHIFT = 13;
-const HASH_SHIFT = TAG_HASH_SHIFT;
+/** Bits of a key that choose a hint: a constant, so that none has to keep it at hand. */
+export const HINT_MASK = 4095;
+const HINTS = HINT_MASK;
 
 /**
  * Entries of one set-associative structure in flat arrays; way w of set s is entry s * ways + w. An entry matches when
  * both its key (low bits of the page number) and its tag (context and high bits) do. Tag 0 matches nothing.
  *
- * Hardware compares all ways of a set at once. Here the ways of a small set are compared one by one, and above FEW_WAYS a
- * hash over all entries finds the one that can match, so that the set decides only over replacement. True LRU: every use
- * stamps an entry with a clock, kept as `clock << wayBits | way`, so that the smallest stamp of a set names the way to
- * replace.
+ * Hardware compares all ways of a set at once. Here most hits are where a hint by the key's low bits says, without a
+ * search; it may be wrong. A search compares signatures, a byte of hash for each way and four in one word: a miss, which a
+ * hint cannot tell, costs a few operations for four ways.
+ *
+ * True LRU: every use stamps an entry with a clock, kept as `clock << wayBits | way`, so that the smallest stamp of a set
+ * names the way to replace. A queue saves the search for it, see `oldest`.
+ *
+ * All that belongs to an entry lies together, since each array costs checks of its own whenever it is used.
  */
 export class TlbLevel {
   readonly sets: number;
   readonly ways: number;
-  /** Four words an entry, see ENTRY. */
+  /** Eight words an entry, see ENTRY. */
   readonly entries: Int32Array;
+  /** By set, `headWords` each: the last entry of its queue, then signatures, way w in byte w. */
+  readonly heads: Int32Array;
+  readonly headWords: number;
+  /** By the low bits of a key: the entry where such a key was put last. */
+  readonly hints: Uint16Array;
   /** Counts uses, for LRU. */
   clock = 0;
-  /** By entry: clock of the last use, and the way below it. */
-  readonly stamps: Int32Array;
   readonly wayBits: number;
   /** Clocks stay below this. */
   readonly clockEnd: number;
-  /** First entry of each hash bucket, and the next one after each entry; negative at the end. */
-  readonly first: Int16Array;
-  readonly next: Int16Array;
-  readonly bucketMask: number;
-  /** Whether there is a hash: `first`, `next` and `bucketMask` mean nothing otherwise. */
-  readonly hashed: boolean;
-  readonly #size: number;
 
   constructor({ sets, ways }: Geometry) {
     const size = sets * ways;
@@ -56,35 +57,50 @@ export class TlbLevel {
     }
     this.sets = sets;
     this.ways = ways;
-    this.hashed = ways > FEW_WAYS;
-    this.#size = size;
     this.entries = new Int32Array(size << SHIFT);
+    this.headWords = 1 + ((ways + 3) >> 2);
+    this.heads = new Int32Array(sets * this.headWords);
+    this.hints = new Uint16Array(HINTS + 1);
     this.wayBits = 32 - Math.clz32(ways - 1);
     this.clockEnd = 1 << (30 - this.wayBits);
-    this.stamps = new Int32Array(size);
-    // Two to four buckets an entry: chains of more than one are rare.
-    const buckets = 1 << (33 - Math.clz32(size));
-    this.bucketMask = buckets - 1;
-    this.first = new Int16Array(buckets);
-    this.next = new Int16Array(size);
     this.clear();
   }
 
   /** Number of the entry with this key and tag, -1 when there is none. */
   find(key: number, tag: number): number {
     const { entries } = this;
-    if (!this.hashed) return this.#search(key, tag);
-    let at = this.first[(key ^ (tag >>> HASH_SHIFT)) & this.bucketMask]!;
-    while (at >= 0 && (entries[at << SHIFT] !== key || entries[(at << SHIFT) | TAG] !== tag)) at = this.next[at]!;
-    return at;
+    const hint = this.hints[key & HINTS]!;
+    if (entries[hint << SHIFT] === key && entries[(hint << SHIFT) | TAG] === tag) return hint;
+    return this.search(key, tag, signatures(key, tag));
+  }
+
+  /** As `find`, for a key whose hint was wrong; `wanted` are its signatures. */
+  search(key: number, tag: number, wanted: number): number {
+    const { entries, ways, heads } = this;
+    const set = key & (this.sets - 1);
+    const first = Math.imul(set, ways);
+    let head = Math.imul(set, this.headWords);
+    for (let way = 0; way < ways; way += 4) {
+      head = (head + 1) | 0;
+      let equal = equalBytes(heads[head]!, wanted);
+      while (equal !== 0) {
+        const bit = 31 - Math.clz32(equal);
+        // A byte past the last way is that of no entry; the key then has the set of none there.
+        const at = (first + way + (bit >> 3)) << SHIFT;
+        if (at < entries.length && entries[at] === key && entries[at | TAG] === tag) return at >> SHIFT;
+        equal ^= 1 << bit;
+      }
+    }
+    return NOTHING;
   }
 
   /** Stamps an entry as the one used last. */
   use(at: number): void {
-    const wayBits = this.wayBits;
+    const { wayBits, entries } = this;
     const clock = this.clock + 1;
     this.clock = clock;
-    this.stamps[at] = (clock << wayBits) | (this.stamps[at]! & ((1 << wayBits) - 1));
+    const stampAt = (at << SHIFT) | STAMP;
+    entries[stampAt] = (clock << wayBits) | (entries[stampAt]! & ((1 << wayBits) - 1));
     if (clock >= this.clockEnd) this.#renumber();
   }
 
@@ -99,96 +115,138 @@ export class TlbLevel {
     }
   }
 
-  /** As `put`, for a key and tag that no entry has. */
-  add(key: number, tag: number, frame: number, flags: number): void {
-    const { entries } = this;
-    const at = this.#victim(key);
-    if (this.hashed) {
-      if (entries[(at << SHIFT) | TAG] !== 0) this.#unlink(at);
-      const bucket = this.#bucket(key, tag);
-      this.next[at] = this.first[bucket]!;
-      this.first[bucket] = at;
-    }
-    entries[at << SHIFT] = key;
-    entries[(at << SHIFT) | TAG] = tag;
-    entries[(at << SHIFT) | FRAME] = frame;
-    entries[(at << SHIFT) | FLAGS] = flags;
-    this.use(at);
+  /** As `put`, for a key and tag that no entry has. Returns the entry's number. */
+  add(key: number, tag: number, frame: number, flags: number): number {
+    const { entries, heads, ways, wayBits } = this;
+    const set = key & (this.sets - 1);
+    const first = Math.imul(set, ways);
+    const head = Math.imul(set, this.headWords);
+    const at = this.oldest(head);
+    const way = (at - first) | 0;
+    const clock = this.clock + 1;
+    this.clock = clock;
+    const stamp = (clock << wayBits) | way;
+    const signatureAt = head + 1 + (way >> 2);
+    heads[head] = at;
+    heads[signatureAt] = withByte(heads[signatureAt]!, way, signatures(key, tag));
+    this.hints[key & HINTS] = at;
+    const entry = at << SHIFT;
+    entries[entry] = key;
+    entries[entry | TAG] = tag;
+    entries[entry | FRAME] = frame;
+    entries[entry | FLAGS] = flags;
+    entries[entry | STAMP] = stamp;
+    entries[entry | QUEUED] = stamp;
+    if (clock >= this.clockEnd) this.#renumber();
+    return at;
   }
 
   /** Frees one entry, so that it is replaced first. */
   drop(at: number): void {
-    if (this.hashed) this.#unlink(at);
-    this.entries[(at << SHIFT) | TAG] = 0;
-    this.stamps[at] = this.stamps[at]! & ((1 << this.wayBits) - 1);
+    const { entries, heads } = this;
+    const way = at % this.ways;
+    const head = ((at - way) / this.ways) * this.headWords;
+    const entry = at << SHIFT;
+    entries[entry | TAG] = 0;
+    entries[entry | STAMP] = way;
+    entries[entry | QUEUED] = way;
+    let before = at;
+    while (entries[(before << SHIFT) | NEXT] !== at) before = entries[(before << SHIFT) | NEXT]!;
+    if (heads[head] === at) heads[head] = before;
+    entries[(before << SHIFT) | NEXT] = entries[entry | NEXT]!;
+    this.#queueBehind(heads[head]!, at);
   }
 
   /** Frees every entry. */
   clear(): void {
-    this.entries.fill(0);
-    this.first.fill(NOTHING);
-    this.next.fill(NOTHING);
-    for (let at = 0; at < this.#size; at++) this.stamps[at] = at % this.ways;
-  }
-
-  #search(key: number, tag: number): number {
     const { entries, ways } = this;
-    const first = Math.imul(key & (this.sets - 1), ways);
-    for (let at = first; at < first + ways; at++) {
-      if (entries[at << SHIFT] === key && entries[(at << SHIFT) | TAG] === tag) return at;
+    entries.fill(0);
+    for (let set = 0; set < this.sets; set++) {
+      const first = set * ways;
+      for (let way = 0; way < ways; way++) {
+        const entry = (first + way) << SHIFT;
+        entries[entry | STAMP] = way;
+        entries[entry | QUEUED] = way;
+        entries[entry | NEXT] = first + way + 1;
+      }
+      entries[((first + ways - 1) << SHIFT) | NEXT] = first;
+      this.heads[set * this.headWords] = first + ways - 1;
     }
-    return NOTHING;
   }
 
-  /** Hash bucket of a key and tag. */
-  #bucket(key: number, tag: number): number {
-    return (key ^ (tag >>> HASH_SHIFT)) & this.bucketMask;
-  }
-
-  #victim(key: number): number {
-    const stamps = this.stamps;
-    const { ways } = this;
-    const first = Math.imul(key & (this.sets - 1), ways);
-    const last = (first + ways - 1) | 0;
-    // The smaller of two without a branch, which no predictor would guess: stamps are never negative. From both ends, so
-    // that one does not wait for the other.
-    let least = stamps[first]!;
-    let other = stamps[last]!;
-    let up = (first + 1) | 0;
-    let down = (last - 1) | 0;
-    while (up <= down) {
-      const a = (stamps[up]! - least) | 0;
-      const b = (stamps[down]! - other) | 0;
-      least = (least + (a & (a >> 31))) | 0;
-      other = (other + (b & (b >> 31))) | 0;
-      up = (up + 1) | 0;
-      down = (down - 1) | 0;
+  /**
+   * The entry of a set, by its place in `heads`, that was used longest ago: the first of a queue by the last use. A use, or a
+   * replacement, does not move an entry in the queue, it only stamps it; so stamps are never older than what the queue goes
+   * by, and the first one whose stamp is what it queues under is the oldest of all. Before it is found, those with newer
+   * stamps go to where they belong.
+   */
+  oldest(head: number): number {
+    const { entries, heads } = this;
+    let at = entries[(heads[head]! << SHIFT) | NEXT]!;
+    while (entries[(at << SHIFT) | STAMP] !== entries[(at << SHIFT) | QUEUED]) {
+      this.#requeue(head, at);
+      at = entries[(heads[head]! << SHIFT) | NEXT]!;
     }
-    const difference = (other - least) | 0;
-    return first + ((least + (difference & (difference >> 31))) & ((1 << this.wayBits) - 1));
+    return at;
   }
 
-  /** Takes an entry out of its bucket. */
-  #unlink(at: number): void {
+  /** Moves the first of a queue behind all that queue under older stamps than its own now. */
+  #requeue(head: number, at: number): void {
+    const { entries, heads } = this;
+    const last = heads[head]!;
+    const stamp = entries[(at << SHIFT) | STAMP]!;
+    entries[(at << SHIFT) | QUEUED] = stamp;
+    entries[(last << SHIFT) | NEXT] = entries[(at << SHIFT) | NEXT]!;
+    let before = last;
+    for (;;) {
+      const next = entries[(before << SHIFT) | NEXT]!;
+      if (entries[(next << SHIFT) | QUEUED]! > stamp) break;
+      before = next;
+      if (before !== last) continue;
+      heads[head] = at;
+      break;
+    }
+    this.#queueBehind(before, at);
+  }
+
+  #queueBehind(before: number, at: number): void {
     const { entries } = this;
-    const bucket = this.#bucket(entries[at << SHIFT]!, entries[(at << SHIFT) | TAG]!);
-    let before = this.first[bucket]!;
-    if (before === at) {
-      this.first[bucket] = this.next[at]!;
-      return;
-    }
-    while (this.next[before] !== at) before = this.next[before]!;
-    this.next[before] = this.next[at]!;
+    entries[(at << SHIFT) | NEXT] = entries[(before << SHIFT) | NEXT]!;
+    entries[(before << SHIFT) | NEXT] = at;
   }
 
-  /** Replaces the clocks by their ranks before they overflow. Order stays; free entries stay free. */
+  /** Replaces the clocks by their ranks before they overflow, and makes all queues anew. Order stays; free entries stay free. */
   #renumber(): void {
+    const { entries, ways } = this;
+    const stampOf = (at: number): number => entries[(at << SHIFT) | STAMP]!;
     const wayMask = (1 << this.wayBits) - 1;
-    const used = Array.from(this.stamps.keys()).filter((at) => this.stamps[at]! > wayMask);
-    used.sort((a, b) => this.stamps[a]! - this.stamps[b]!);
+    const all = Array.from({ length: this.sets * ways }, (_, at) => at);
+    const used = all.filter((at) => stampOf(at) > wayMask).sort((a, b) => stampOf(a) - stampOf(b));
     used.forEach((at, rank) => {
-      this.stamps[at] = ((rank + 1) << this.wayBits) | (this.stamps[at]! & wayMask);
+      entries[(at << SHIFT) | STAMP] = ((rank + 1) << this.wayBits) | (stampOf(at) & wayMask);
     });
     this.clock = used.length;
+    for (let set = 0; set < this.sets; set++) {
+      const order = all.slice(set * ways, (set + 1) * ways).sort((a, b) => stampOf(a) - stampOf(b));
+      order.forEach((at, i) => {
+        entries[(at << SHIFT) | QUEUED] = stampOf(at);
+        entries[(at << SHIFT) | NEXT] = order[(i + 1) % ways]!;
+      });
+      this.heads[set * this.headWords] = order[ways - 1]!;
+    }
   }
 }
+
+/** The signature of a key and tag, in all four bytes: bits above those that choose the set of a small structure, folded. */
+export function signatures(key: number, tag: number): number {
+  const signature = ((key >>> 4) ^ (key >>> 11) ^ (tag >>> 13)) & 0xff;
+  const pair = signature | (signature << 8);
+  return pair | (pair << 16);
+}
+
+/** The top bit of each byte that two words have alike, and of some above one that they have (Hacker's Delight 6-1). */
+export const equalBytes = (a: number, b: number): number => ((a ^ b) - 0x01010101) & ~(a ^ b) & 0x80808080;
+
+/** A word with one of its bytes, that of a way, taken from another word. */
+export const withByte = (word: number, way: number, from: number): number =>
+  word ^ ((word ^ from) & (0xff << ((way & 3) << 3)));

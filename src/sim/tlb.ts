@@ -54,10 +54,6 @@ const { G: GLOBAL } = PTE;
 const ALL_RIGHTS = RIGHTS.ALL;
 const SMALL_FRAME = 0x7fffffff;
 
-/** `Tlb.findSecond`: there is no entry; there is one that does not serve. */
-export const ABSENT = -1;
-export const REFUSED = -2;
-
 /** Where a lookup found a usable translation. */
 export const HIT = { NONE: 0, L1: 1, L2: 2 } as const;
 
@@ -216,22 +212,6 @@ export class Tlb {
   #put(key: number, tag: number, frame: number, flags: number): void {
     this.l1.put(key, tag, frame, flags);
     if (this.l2 !== null) this.l2.put(key, tag, frame, flags);
-  }
-
-  /**
-   * As `lookup`, in the second level alone, for a small page by number (bits 31:0) and tag. Returns the entry's number in
-   * `l2`, ABSENT, or REFUSED when there is one that does not allow the access; to copy it into the first level is left to
-   * the caller.
-   */
-  findSecond(page: number, tag: number, access: number, walker: Walker): number {
-    const { l2 } = this;
-    if (l2 === null) return ABSENT;
-    const at = l2.find(page, tag);
-    if (at < 0) return ABSENT;
-    if (!allows(l2.entries[(at << SHIFT) | FLAGS]!, access, walker)) return REFUSED;
-    this.l2Hits++;
-    l2.use(at);
-    return at;
   }
 
   /** Everything, of every address space. */

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { ACCESS } from './paging-bits.ts';
-import { readAhead } from './straight-walk.ts';
-import { ABSENT, HIT, type Tlb } from './tlb.ts';
+import { walkStraightNested } from './straight-nested-walk.ts';
+import { readAhead, walkStraight } from './straight-walk.ts';
+import { HIT, type Tlb } from './tlb.ts';
+import { ENTRY, HINT_MASK, signatures, type TlbLevel, withByte } from './tlb-level.ts';
 import type { Walker } from './walk.ts';
 import { FAULT } from './walk-result.ts';
 
@@ -9,9 +11,14 @@ import { FAULT } from './walk-result.ts';
 const PAGE_HIGH = 0x1fff;
 const KIND_SHIFT = 24;
 // Copies, as imported constants are read anew at each use.
-const NONE = ABSENT;
 const { WRITE } = ACCESS;
-const GUESS_MASK = 255;
+const { TAG, FRAME, FLAGS, STAMP, QUEUED, NEXT } = ENTRY;
+const HINTS = HINT_MASK;
+/** As in `equalBytes` of src/sim/tlb-level.ts. */
+const ONES = 0x01010101;
+const TOPS = 0x80808080 | 0;
+/** Accesses in one go: counts of one stay small integers. */
+const LONGEST_RUN = 1 << 24;
 /** Accesses that are read ahead together, while more than half of them walk. */
 const BLOCK = 8;
 
@@ -40,9 +47,6 @@ export class Translator {
   frameSum = 0;
   /** Keeps what was read ahead from being optimised away. */
   readTwice = 0;
-  /** For `run`: entry of the first level where a page was put last, by the page number's low bits. It may be wrong. */
-  readonly #guesses = new Uint16Array(GUESS_MASK + 1);
-
   constructor(tlb: Tlb, walker: Walker) {
     if (tlb.caches !== walker.caches) throw new Error('translator: TLB and walker have different upper-level caches');
     this.tlb = tlb;
@@ -68,26 +72,48 @@ export class Translator {
    * bits 31:0 of the page number; and its bits 44:32, with 0 (read) or 1 (write) in bits 31:24. `user` is ACCESS.USER or 0.
    */
   run(trace: Int32Array, from: number, to: number, user: number): number {
-    const { tlb, walker } = this;
-    const { l1, l2 } = tlb;
+    const { l1, l2 } = this.tlb;
     this.fault = FAULT.NONE;
     if (l1.ways !== 4 || l2 === null) return this.#runSlowly(trace, from, to, user);
-    const { entries, stamps, clockEnd } = l1;
-    const { rules, keysOn } = walker;
+    let at = from;
+    for (;;) {
+      const end = to - at > LONGEST_RUN ? at + LONGEST_RUN : to;
+      at = this.#runQuickly(trace, at, end, user, l1, l2);
+      if (at !== end || end === to) return at;
+    }
+  }
+
+  /** For a first level of four ways, whose entries stand eight words apart (ENTRY_SHIFT). */
+  #runQuickly(trace: Int32Array, from: number, to: number, user: number, l1: TlbLevel, l2: TlbLevel): number {
+    const { tlb, walker } = this;
+    const { entries, heads, hints, clockEnd } = l1;
+    const { entries: entries2, hints: hints2, clockEnd: clockEnd2 } = l2;
+    const { heads: heads2, headWords: headWords2, ways: ways2, wayBits: wayBits2 } = l2;
+    const setMask2 = l2.sets - 1;
+    const wayMask2 = (1 << wayBits2) - 1;
+    const { rules, keysOn, nested, result } = walker;
     const setMask = l1.sets - 1;
-    let { contextTag, isPlain } = tlb;
+    const straight = walker.straightDimensions;
+    // Without canonical addresses all are: a sign is its own sign.
+    const canonicalShift = walker.format.canonicalShift < 0 ? 31 : walker.format.canonicalShift;
+    let { contextTag } = tlb;
+    let isPlain = tlb.isPlain ? 1 : 0;
     let { clock } = l1;
+    let clock2 = l2.clock;
     let sum = this.frameSum;
     let hits = 0;
-    const guesses = this.#guesses;
+    let hits2 = 0;
+    let walks = 0;
+    let reads = 0;
+    let nestedReads = 0;
+    let marks = 0;
     let at = from;
     let ahead = from;
     let misses = 0;
-    const { readsAhead } = walker;
     for (; at < to; at++) {
       if (at === ahead) {
-        ahead = at + BLOCK;
-        if (misses > BLOCK >> 1 && ahead <= to && readsAhead && walker.result.level === 1) this.#readAhead(trace, at);
+        ahead = (at + BLOCK) | 0;
+        if (misses > BLOCK >> 1 && ahead <= to && result.level === 1) this.#readAhead(trace, at);
         misses = 0;
       }
       const page = trace[at << 1]!;
@@ -96,43 +122,50 @@ export class Translator {
       if (kind > 1) break;
       const access = (kind << 1) | user;
       const tag = contextTag | (word & PAGE_HIGH);
-      const first = (page & setMask) << 2;
-      // Most hits are where the page was found last; that look needs no arithmetic over the ways.
-      let entry: number = guesses[page & GUESS_MASK]!;
-      let isFound = entries[entry << 2] === page && entries[(entry << 2) | 1] === tag;
+      // Most hits are where the page was put last; that look needs no search over the ways.
+      let entry: number = hints[page & HINTS]!;
+      let isFound = entries[entry << 3] === page && entries[(entry << 3) | TAG] === tag;
+      let wanted = 0;
       if (!isFound) {
-        const set = first << 2;
-        // Of the four ways, the one that matches as a set bit: clz32(x) >>> 5 is 1 for 0 alone.
-        const match =
-          (Math.clz32((entries[set]! ^ page) | (entries[set | 1]! ^ tag)) >>> 5) |
-          ((Math.clz32((entries[set | 4]! ^ page) | (entries[set | 5]! ^ tag)) >>> 5) << 1) |
-          ((Math.clz32((entries[set | 8]! ^ page) | (entries[set | 9]! ^ tag)) >>> 5) << 2) |
-          ((Math.clz32((entries[set | 12]! ^ page) | (entries[set | 13]! ^ tag)) >>> 5) << 3);
-        isFound = match !== 0;
-        entry = first | ((match >> 1) - (match >> 3));
+        wanted = signatures(page, tag);
+        // Nearly always no signature of the four ways is equal.
+        const different = heads[((page & setMask) << 1) | 1]! ^ wanted;
+        if (((different - ONES) & ~different & TOPS) !== 0) {
+          entry = l1.search(page, tag, wanted);
+          isFound = entry >= 0;
+        }
       }
-      if (isFound && clock < clockEnd) {
-        const flags = entries[(entry << 2) | 3]!;
+      let isOdd = 0;
+      if (isFound) {
+        const flags = entries[(entry << 3) | FLAGS]!;
         // As Tlb.lookup decides, for entries without protection keys in force and with a frame of 32 bits.
-        const refused =
-          (access & WRITE & ~(flags >>> 5)) | rules[(access << 3) | (flags & 7)]! | keysOn | (flags >>> 24);
-        if (refused === 0) {
+        isOdd = keysOn | (flags >>> 24);
+        const refused = (access & WRITE & ~(flags >>> 5)) | rules[(access << 3) | (flags & 7)]! | isOdd;
+        if (refused === 0 && clock < clockEnd) {
           clock = (clock + 1) | 0;
-          stamps[entry] = (clock << 2) | (entry & 3);
+          entries[(entry << 3) | STAMP] = (clock << 2) | (entry & 3);
           hits = (hits + 1) | 0;
-          sum = (sum + entries[(entry << 2) | 2]!) | 0;
+          sum = (sum + entries[(entry << 3) | FRAME]!) | 0;
           continue;
         }
       }
       const lo = page << 12;
       const hi = addressHighOf(page, word);
-      // An entry in the first level that only `access` can judge or read.
-      const isOdd = isFound && (keysOn | (entries[(entry << 2) | 3]! >>> 24)) !== 0;
-      if (!isPlain || isOdd || clock >= clockEnd || !walker.isCanonical(hi)) {
+      // What only `access` can judge, and a clock that is to be set back.
+      if (
+        isPlain === 0 ||
+        isOdd !== 0 ||
+        clock >= clockEnd ||
+        clock2 >= clockEnd2 ||
+        hi >> canonicalShift !== hi >> 31
+      ) {
         l1.clock = clock;
+        l2.clock = clock2;
         const fault = this.access(lo, hi, access);
-        ({ contextTag, isPlain } = tlb);
+        ({ contextTag } = tlb);
+        isPlain = tlb.isPlain ? 1 : 0;
         ({ clock } = l1);
+        clock2 = l2.clock;
         if (fault !== FAULT.NONE) {
           this.fault = fault;
           break;
@@ -140,55 +173,116 @@ export class Translator {
         sum = (sum + this.frame) | 0;
         continue;
       }
+      let second: number = hints2[page & HINTS]!;
+      if (entries2[second << 3] !== page || entries2[(second << 3) | TAG] !== tag) {
+        if (isFound) wanted = signatures(page, tag);
+        let equal = 0;
+        const head = Math.imul(page & setMask2, headWords2);
+        for (let i = 1; i < headWords2; i++) {
+          const different = heads2[head + i]! ^ wanted;
+          equal |= (different - ONES) & ~different;
+        }
+        second = (equal & TOPS) === 0 ? -1 : l2.search(page, tag, wanted);
+      }
       let frame = 0;
       let flags = 0;
-      const second = tlb.findSecond(page, tag, access, walker);
+      let serves = false;
       if (second >= 0) {
-        frame = l2.entries[(second << 2) | 2]!;
-        flags = l2.entries[(second << 2) | 3]!;
+        flags = entries2[(second << 3) | FLAGS]!;
+        const refused = (access & WRITE & ~(flags >>> 5)) | rules[(access << 3) | (flags & 7)]!;
+        serves = refused === 0 && (keysOn === 0 || walker.keyFault(access, flags & 7, (flags >>> 12) & 15) === 0);
+      }
+      if (serves) {
+        frame = entries2[(second << 3) | FRAME]!;
+        hits2 = (hits2 + 1) | 0;
+        clock2 = (clock2 + 1) | 0;
+        const stamp = (second << 3) | STAMP;
+        entries2[stamp] = (clock2 << wayBits2) | (entries2[stamp]! & wayMask2);
       } else {
-        tlb.misses++;
-        misses++;
-        const fault = this.#walk(lo, hi, access);
+        walks = (walks + 1) | 0;
+        misses = (misses + 1) | 0;
+        let isDone = false;
+        if (nested === null) {
+          if (straight === 1) isDone = walkStraight(walker, lo, hi, access);
+        } else if (straight === 2) isDone = walkStraightNested(walker, nested, lo, hi, access);
+        const fault = isDone ? FAULT.NONE : walker.walkByLoop(lo, hi, access);
+        reads = (reads + result.reads) | 0;
+        nestedReads = (nestedReads + result.nestedReads) | 0;
+        marks = (marks + result.marks) | 0;
         if (fault !== FAULT.NONE) {
           this.fault = fault;
+          this.faults++;
           break;
-        }
-        const { result } = walker;
-        if (!tlb.keepsSmall(result)) {
-          l1.clock = clock;
-          tlb.fill(lo, hi, walker);
-          ({ contextTag, isPlain } = tlb);
-          ({ clock } = l1);
-          sum = (sum + this.frame) | 0;
-          continue;
         }
         frame = result.hostFrame;
         ({ flags } = result);
-        if (second === NONE) l2.add(page, tag, frame, flags);
-        else l2.put(page, tag, frame, flags);
+        if (!tlb.keepsSmall(result)) {
+          l1.clock = clock;
+          l2.clock = clock2;
+          tlb.fill(lo, hi, walker);
+          ({ contextTag } = tlb);
+          isPlain = tlb.isPlain ? 1 : 0;
+          ({ clock } = l1);
+          clock2 = l2.clock;
+          sum = (sum + frame) | 0;
+          continue;
+        }
+        clock2 = (clock2 + 1) | 0;
+        if (second < 0) {
+          // As TlbLevel.add.
+          const set = page & setMask2;
+          const head = Math.imul(set, headWords2);
+          second = entries2[(heads2[head]! << 3) | NEXT]!;
+          if (entries2[(second << 3) | STAMP] !== entries2[(second << 3) | QUEUED]) second = l2.oldest(head);
+          const way = (second - Math.imul(set, ways2)) | 0;
+          const stamp = (clock2 << wayBits2) | way;
+          const signature = (head + 1 + (way >> 2)) | 0;
+          heads2[head] = second;
+          heads2[signature] = withByte(heads2[signature]!, way, wanted);
+          hints2[page & HINTS] = second;
+          entries2[second << 3] = page;
+          entries2[(second << 3) | TAG] = tag;
+          entries2[(second << 3) | STAMP] = stamp;
+          entries2[(second << 3) | QUEUED] = stamp;
+        } else {
+          const stamp = (second << 3) | STAMP;
+          entries2[stamp] = (clock2 << wayBits2) | (entries2[stamp]! & wayMask2);
+        }
+        entries2[(second << 3) | FRAME] = frame;
+        entries2[(second << 3) | FLAGS] = flags;
       }
       if (!isFound) {
+        const set = page & setMask;
+        const first = (set << 5) | STAMP;
         // The smallest stamp names the way used longest ago; stamps are never negative.
-        const a = stamps[first]!;
-        const b = stamps[first | 1]!;
-        const c = stamps[first | 2]!;
-        const d = stamps[first | 3]!;
+        const a = entries[first]!;
+        const b = entries[first | 8]!;
+        const c = entries[first | 16]!;
+        const d = entries[first | 24]!;
         const ab = a + ((b - a) & ((b - a) >> 31));
         const cd = c + ((d - c) & ((d - c) >> 31));
-        entry = first | ((ab + ((cd - ab) & ((cd - ab) >> 31))) & 3);
+        const way = (ab + ((cd - ab) & ((cd - ab) >> 31))) & 3;
+        entry = (set << 2) | way;
+        heads[(set << 1) | 1] = withByte(heads[(set << 1) | 1]!, way, wanted);
       }
       clock = (clock + 1) | 0;
-      stamps[entry] = (clock << 2) | (entry & 3);
-      guesses[page & GUESS_MASK] = entry;
-      entries[entry << 2] = page;
-      entries[(entry << 2) | 1] = tag;
-      entries[(entry << 2) | 2] = frame;
-      entries[(entry << 2) | 3] = flags;
+      hints[page & HINTS] = entry;
+      entries[entry << 3] = page;
+      entries[(entry << 3) | TAG] = tag;
+      entries[(entry << 3) | FRAME] = frame;
+      entries[(entry << 3) | FLAGS] = flags;
+      entries[(entry << 3) | STAMP] = (clock << 2) | (entry & 3);
       sum = (sum + frame) | 0;
     }
     l1.clock = clock;
+    l2.clock = clock2;
     tlb.l1Hits += hits;
+    tlb.l2Hits += hits2;
+    tlb.misses += walks;
+    this.walks += walks;
+    this.reads += reads;
+    this.nestedReads += nestedReads;
+    this.marks += marks;
     this.frameSum = sum;
     return at;
   }

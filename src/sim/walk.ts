@@ -35,7 +35,9 @@ import { PAGE_WORDS, type PhysicalMemory } from './memory.ts';
 import { ACCESS, PFEC, PTE, PTE_HIGH, RIGHTS } from './paging-bits.ts';
 import { pageShiftOf, reservedIndex } from './paging-modes.ts';
 import type { PagingStructureCaches } from './paging-structure-caches.ts';
+import { NestedPath } from './straight-nested-path.ts';
 import { walkStraightNested } from './straight-nested-walk.ts';
+import { TABLES_MASK } from './straight-parts.ts';
 import { walkStraight } from './straight-walk.ts';
 import { WalkControls } from './walk-controls.ts';
 import { FAULT, STAGE, WalkResult } from './walk-result.ts';
@@ -51,6 +53,13 @@ export class Walker extends WalkControls {
   readonly nested: Walker | null;
   /** Caches of upper-level entries for `walk` to use and fill; null for none. `probe` leaves them alone. */
   readonly caches: PagingStructureCaches | null;
+  /**
+   * First word of the last tables that straight walks went through, by the low bits of the number of the 2 MiB region:
+   * guesses where the next walk there will end.
+   */
+  readonly leafTables = new Int32Array(TABLES_MASK + 1);
+  /** As nested tables: the way of the last translation. */
+  readonly path = new NestedPath();
   /** Rights of the nested translation of the table read last. */
   #tableRights: number = RIGHTS.ALL;
   /** Guest-physical address of the entry read last, when there are nested tables. */
@@ -82,16 +91,22 @@ export class Walker extends WalkControls {
     return this.#descend(lo, hi, access, false);
   }
 
-  /** Whether `readAhead` has a use. */
-  get readsAhead(): boolean {
-    return this.nested === null && this.format.straight && !this.format.nested;
+  /**
+   * The straight walk that serves these tables: 1 for `walkStraight`, 2 for `walkStraightNested`, 0 for none. Addresses must
+   * be canonical.
+   */
+  get straightDimensions(): number {
+    const { format, nested } = this;
+    if (!format.straight || format.nested) return 0;
+    if (nested === null) return 1;
+    return nested.format.straight && nested.caches === null ? 2 : 0;
   }
 
   #walkStraight(lo: number, hi: number, access: number): boolean {
-    const { format, nested } = this;
-    if (!format.straight || format.nested || !this.isCanonical(hi)) return false;
+    const { straightDimensions, nested } = this;
+    if (straightDimensions === 0 || !this.isCanonical(hi)) return false;
     if (nested === null) return walkStraight(this, lo, hi, access);
-    return nested.format.straight && nested.caches === null && walkStraightNested(this, nested, lo, hi, access);
+    return walkStraightNested(this, nested, lo, hi, access);
   }
 
   #descend(lo: number, hi: number, access: number, mark: boolean): number {
