@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { EVENT } from '../../src/trace/events.ts';
 import { mix32, Random } from '../../src/workload/page-stream.ts';
 
 /** How addresses are translated: one dimension, guest tables over nested ones, shadow tables filled by a port. */
@@ -146,9 +147,6 @@ export const benchWorkloads: readonly BenchWorkload[] = [
   },
 ];
 
-/** Kinds of event in a trace. */
-export const EVENT = { READ: 0, WRITE: 1, CR3: 2, WP: 3, EDIT: 4, INVLPG: 5 } as const;
-
 /** Page number of the first page of every address space: 0x7f0000000, as bits 31:0 and the rest. */
 export const FIRST_PAGE = { lo: 0xf0000000, hi: 7 } as const;
 
@@ -210,6 +208,3 @@ function pick({ access, pages }: BenchWorkload, random: Random, at: number): num
   const square = u * u;
   return mix32(Math.floor(square * square * pages)) & (pages - 1);
 }
-
-/** One page in 16 is read-only. */
-export const isWritable = (page: number): boolean => (mix32(page) & 15) !== 0;
