@@ -44,6 +44,12 @@ export const isReadOnly = ({ readOnlyOneIn }: TraceMap, i: number): boolean =>
 /** Guest frame of page i of a map. */
 export const frameOf = ({ frame, scatter, size }: TraceMap, i: number): number => frame + (i ^ scatter) * stepOf(size);
 
+/** Pages from `frame` on that a map's pages go to at most: their number, rounded up to whole groups that a scatter mixes. */
+export function reachOf({ count, scatter }: Pick<TraceMap, 'count' | 'scatter'>): number {
+  const group = scatter === 0 ? 1 : 2 ** (32 - Math.clz32(scatter));
+  return Math.ceil(count / group) * group;
+}
+
 /** What generated guests have in common. */
 export interface UniformGuest {
   readonly paging?: TracePaging;
@@ -65,7 +71,7 @@ export function uniformGuest({ paging, spaces, pages, size, firstPage, readOnlyO
   const scatter = size === '4k' ? 0x15 : 0;
   return {
     paging: paging ?? '4level',
-    frames: DATA_FRAME + pages * spaces,
+    frames: DATA_FRAME + pages * (spaces - 1) + reachOf({ count: map.count, scatter }) * stepOf(size),
     tableFrame: 1,
     spaces: Array.from({ length: spaces }, (_, space) => ({
       maps: [{ ...map, frame: DATA_FRAME + space * pages, scatter }],
