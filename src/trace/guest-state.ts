@@ -16,9 +16,12 @@ export interface StartRegisters {
 
 const cr4Of = { '32bit': CR4.PSE, pae: CR4.PAE, '4level': CR4.PAE, '5level': CR4.PAE | CR4.LA57 } as const;
 
+/** Hard-wired since the 486. SDM vol. 3A 2.5. */
+const CR0_ET = 1 << 4;
+
 /** EFER.LMA follows from LME and paging, and is not written. */
 export const startRegisters = (paging: TracePaging): StartRegisters => ({
-  cr0: (CR0.PE | CR0.WP | CR0.PG) >>> 0,
+  cr0: (CR0.PE | CR0_ET | CR0.WP | CR0.PG) >>> 0,
   cr4: cr4Of[paging],
   efer: EFER.NXE | (paging === '4level' || paging === '5level' ? EFER.LME : 0),
 });
@@ -33,7 +36,7 @@ export interface RegisterEvent {
 /** Bits that an event must leave as the paging mode needs them. */
 const FIXED = {
   cr0: CR0.PE | CR0.PG,
-  cr4: CR4.PSE | CR4.PAE | CR4.LA57,
+  cr4: CR4.PAE | CR4.LA57,
   efer: EFER.LME,
 } as const;
 

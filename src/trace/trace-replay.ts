@@ -23,7 +23,10 @@ export interface TraceReplayOptions extends GuestCpuOptions {
   readonly era: Era;
   readonly host: Host;
   readonly guest: TraceGuest;
-  readonly observer?: TraceObserver;
+  /** Number of phases that PHASE events may name; any without it. */
+  readonly phases?: number;
+  /** Sees the replay from the creation of the vCPU on; may be made of the machine that it is to see. */
+  readonly observer?: TraceObserver | ((machine: { readonly vm: Vm; readonly cpu: GuestCpu }) => TraceObserver);
   /** Notes which function reads which role field, when given. */
   readonly reads?: RoleReads;
 }
@@ -56,6 +59,7 @@ export class TraceReplay {
   readonly #eraVm: EraVm;
   readonly #observer: TraceObserver;
   readonly #shadow: boolean;
+  readonly #phases: number;
   #events = 0;
   #reached = 0;
   #pageFaults = 0;
@@ -70,7 +74,7 @@ export class TraceReplay {
   #stopped: { readonly event: number; readonly reason: string } | null = null;
 
   /** Builds the guest's tables and brings the guest into its paging mode, by the register writes that a guest makes. */
-  constructor({ era, host, guest, observer = {}, reads, ...cpu }: TraceReplayOptions) {
+  constructor({ era, host, guest, phases = 2 ** 31, observer = {}, reads, ...cpu }: TraceReplayOptions) {
     const memory = new PhysicalMemory();
     this.guest = new GuestState(memory, guest);
     const { frames: guestFrames } = guest;
@@ -78,7 +82,8 @@ export class TraceReplay {
     this.vm = new Vm({ host, memory, guestFrames, pageLimit, reads: reads ?? null });
     this.cpu = new GuestCpu(host, memory, cpu);
     this.#shadow = host.tdp === 'none';
-    this.#observer = observer;
+    this.#phases = phases;
+    this.#observer = typeof observer === 'function' ? observer({ vm: this.vm, cpu: this.cpu }) : observer;
     this.#eraVm = era.create(this.vm);
     this.kernel = this.#eraVm.createVcpu(this.cpu.registers, this.cpu);
     this.kernel.setCpuid();
@@ -159,18 +164,18 @@ export class TraceReplay {
 
   #exit(reason: string): void {
     this.#exits++;
-    this.#observer.exit?.(reason);
+    this.#observer.exit?.(reason, this.#events);
   }
 
   /** What comes of an access that the CPU could not do. True when the guest runs it again. */
   #settle(outcome: number, lo: number, hi: number, access: 'read' | 'write' | 'fetch'): boolean {
     const { cpu, kernel } = this;
     if (outcome === OUTCOME.NONCANONICAL) {
-      this.#generalProtections++;
+      this.#generalProtection();
       return false;
     }
     if (outcome === OUTCOME.GUEST_FAULT || (this.#shadow && !kernel.interceptsPageFault(cpu.exitCode))) {
-      this.#pageFaults++;
+      this.#pageFault(cpu.exitCode);
       return false;
     }
     if (++this.#exitsInARow > MOST_EXITS) {
@@ -197,8 +202,18 @@ export class TraceReplay {
       return true;
     }
     if (emulated) this.#reached++;
-    else this.#pageFaults++;
+    else this.#pageFault(kernel.injected.errorCode);
     return false;
+  }
+
+  #pageFault(errorCode: number): void {
+    this.#pageFaults++;
+    this.#observer.exception?.(14, errorCode);
+  }
+
+  #generalProtection(): void {
+    this.#generalProtections++;
+    this.#observer.exception?.(13, 0);
   }
 
   /** KVM executes the access: by its own walk, and told to the shadow pages when it is a write. False: #PF. */
@@ -233,23 +248,30 @@ export class TraceReplay {
         this.#enter();
         return;
       case EVENT.CPL:
-        registers.cpl = lo === 3 ? 3 : 0;
+        if (lo !== 0 && lo !== 3) this.#refuse(lo, hi, '0 or 3');
+        registers.cpl = lo;
         return;
       case EVENT.AC:
-        registers.rflagsAc = lo === 0 ? 0 : 1;
+        if (lo !== 0 && lo !== 1) this.#refuse(lo, hi, '0 or 1');
+        registers.rflagsAc = lo;
         cpu.registersChanged();
         return;
       case EVENT.PHASE:
+        if (lo < 0 || lo >= this.#phases) this.#refuse(lo, hi, `a phase below ${this.#phases}, as the header names`);
         this.#exit('io');
         this.#observer.phase?.(lo);
         this.#enter();
         return;
       default: {
         const write = this.guest.registerWrite(lo, hi, registers.cr0, this.#events);
-        if (write === null) throw eventError(this.#events, describeEvent(lo, hi), 'a kind of event of docs/traces.md');
-        this.#write(write);
+        if (write !== null) this.#write(write);
+        else this.#refuse(lo, hi, 'a kind of event of docs/traces.md');
       }
     }
+  }
+
+  #refuse(lo: number, hi: number, expected: string): never {
+    throw eventError(this.#events, describeEvent(lo, hi), expected);
   }
 
   #fetch(lo: number, hi: number): void {
@@ -283,16 +305,16 @@ export class TraceReplay {
     const before = this.cpu.registers[register];
     if (!this.kernel.intercepts(register, value)) {
       const result = this.#perform(write);
-      if (result === 'gp') this.#generalProtections++;
+      if (result === 'gp') this.#generalProtection();
       observer.nativeWrite?.(register, before, value);
       return;
     }
     this.#exit(`write ${register}`);
     observer.registerWrite?.(register, before, value);
     const result = this.#perform(write);
-    if (result === 'gp') this.#generalProtections++;
     this.#enter();
     observer.writeDone?.(result);
+    if (result === 'gp') this.#generalProtection();
   }
 
   /** By the exit handler, or by hardware where the write does not leave the guest. */

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
+import { guestOf } from '../../src/trace/generate/stream.ts';
 import { HardwareReplay } from '../../src/trace/hardware-replay.ts';
 import type { BenchCounters } from './counters.ts';
-import { benchCaches, benchTlb, guestOf } from './guest.ts';
+import { benchCaches, benchTlb } from './shapes.ts';
 import type { BenchWorkload } from './workloads.ts';
 
 /** The machine for workloads without shadow tables: what a CPU does, and no kernel. */

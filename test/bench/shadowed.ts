@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Era } from '../../src/era.ts';
 import type { Host } from '../../src/sim/host.ts';
+import { guestOf } from '../../src/trace/generate/stream.ts';
 import { HOST_DATA_OFFSET } from '../../src/trace/hardware-replay.ts';
 import type { TraceObserver } from '../../src/trace/observer.ts';
 import { TraceReplay } from '../../src/trace/trace-replay.ts';
 import type { BenchCounters } from './counters.ts';
-import { benchTlb, guestOf } from './guest.ts';
+import { benchTlb } from './shapes.ts';
 import type { BenchWorkload } from './workloads.ts';
 
 /** Shadow paging on Intel: the guest's CR3, CR0 and INVLPG all exit. */

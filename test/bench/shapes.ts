@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-
 import type { TlbShape } from '../../src/sim/tlb.ts';
-import { type TraceGuest, uniformGuest } from '../../src/trace/guest.ts';
-import { type BenchWorkload, FIRST_PAGE } from './workloads.ts';
 
 /** Large pages are kept in small pieces, as the C program keeps them. */
 export const benchTlb: TlbShape = { l1: { sets: 16, ways: 4 }, l2: { sets: 128, ways: 12 }, pageShifts: [12] };
@@ -13,13 +10,3 @@ export const benchCaches = {
   level3: { sets: 2, ways: 4 },
   level4: { sets: 1, ways: 4 },
 } as const;
-
-/** The guest of a workload: one page in 16 is read-only. */
-export const guestOf = ({ spaces, pages, huge }: BenchWorkload): TraceGuest =>
-  uniformGuest({
-    spaces,
-    pages,
-    size: huge ? '2m' : '4k',
-    firstPage: FIRST_PAGE.hi * 2 ** 32 + FIRST_PAGE.lo,
-    readOnlyOneIn: 16,
-  });

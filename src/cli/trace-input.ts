@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0-only
+import type { Era } from '../era.ts';
+import type { HostOptions } from '../replay/host.ts';
+import type { ReplayResult } from '../replay/record.ts';
+import { withTrace } from '../trace/files.ts';
+import type { TraceReader } from '../trace/reader.ts';
+import { inFile, replayTrace } from '../trace/replay-file.ts';
+
+/** Says on stderr what a salvaged file has lost. */
+export function warnOfDamage({ damage }: TraceReader): void {
+  if (damage !== null) process.stderr.write(`${damage.message}\n  only what is whole before it was taken\n`);
+}
+
+/** Replays a trace file under several eras. UserError for a damaged file, or an event that its guest cannot do. */
+export async function replayTraceFile(
+  path: string,
+  eras: readonly Era[],
+  { salvage, ...options }: HostOptions & { readonly salvage: boolean },
+): Promise<ReplayResult[]> {
+  try {
+    return await withTrace(path, { salvage }, async (reader) => {
+      const results = await replayTrace(reader, eras, options);
+      warnOfDamage(reader);
+      return results;
+    });
+  } catch (error) {
+    throw inFile(error, path);
+  }
+}
