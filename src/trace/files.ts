@@ -77,7 +77,7 @@ async function opened(path: string, flags: 'r' | 'w', name = path): Promise<File
 }
 
 /** An error of the system as one of the user; others as they are. */
-function systemError(error: unknown, place: string, what: string): unknown {
+export function systemError(error: unknown, place: string, what: string): unknown {
   if (!(error instanceof Error) || typeof (error as NodeJS.ErrnoException).syscall !== 'string') return error;
   const { code } = error as NodeJS.ErrnoException;
   const found = code === 'ENOENT' && what === 'be read' ? 'no such file' : `cannot ${what} (${code})`;

@@ -99,6 +99,8 @@ export class TraceReplay {
     write('cr3', this.guest.cr3(0));
     write('cr0', cr0);
     this.#enter();
+    // An exit like any, of which a guest had many by now: kernels that let CR0 alone see only then that paging is on.
+    this.#enter();
   }
 
   /** Counts so far. */

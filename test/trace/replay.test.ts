@@ -28,7 +28,7 @@ function mixedTrace(changes: 'EFER.NX' | 'bit 63'): Int32Array {
     state = (Math.imul(state, 1103515245) + 12345) >>> 0;
     return (state >>> 8) % below;
   };
-  for (let i = 0; i < 2000; i++) {
+  for (let i = 0; i < 1200; i++) {
     const page = FIRST + next(PAGES);
     words.push(page, pageWord([EVENT.READ, EVENT.WRITE, EVENT.EXEC][next(3)]!, page));
     if (i % 37 === 0) {
