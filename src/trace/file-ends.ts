@@ -18,8 +18,8 @@ export interface TraceSource {
   /** As errors name it. */
   readonly name: string;
   readonly size: number;
-  /** The bytes from `offset` on: `length` of them, or fewer at the end. */
-  read(offset: number, length: number): Promise<Buffer>;
+  /** The bytes from `offset` on: `length` of them, or fewer at the end. They may stand in `into`, which is long enough. */
+  read(offset: number, length: number, into?: Buffer): Promise<Buffer>;
 }
 
 /** What stands before the chunks, and the offset of the first. */

@@ -15,15 +15,15 @@ export async function withTrace<T>(
   const file = await opened(path, 'r');
   try {
     const { size } = await file.stat();
-    const source: TraceSource = { name: path, size, read: (offset, length) => readAt(file, offset, length) };
+    const source: TraceSource = { name: path, size, read: (...what) => readAt(file, ...what) };
     return await use(await TraceReader.open(source, options));
   } finally {
     await file.close();
   }
 }
 
-async function readAt(file: FileHandle, offset: number, length: number): Promise<Buffer> {
-  const buffer = Buffer.allocUnsafe(length);
+async function readAt(file: FileHandle, offset: number, length: number, into?: Buffer): Promise<Buffer> {
+  const buffer = into ?? Buffer.allocUnsafe(length);
   let filled = 0;
   while (filled < length) {
     const { bytesRead } = await file.read(buffer, filled, length - filled, offset + filled);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { promisify } from 'node:util';
-import { inflateRaw } from 'node:zlib';
+import { inflateRawSync } from 'node:zlib';
 import { UserError } from '../errors.ts';
 import { decodeEvents, MOST_EVENT_BYTES } from './codec.ts';
 import { type Head, hex, readHead, readTail, type Tail, type TraceSource } from './file-ends.ts';
@@ -14,8 +13,6 @@ import {
   readChunkHead,
 } from './file-format.ts';
 import type { TraceHeader } from './header.ts';
-
-const inflate = promisify(inflateRaw);
 
 /** Some events of a trace. `words` is used again for the next piece. */
 export interface TracePiece {
@@ -41,6 +38,8 @@ export class TraceReader {
   readonly #first: number;
   readonly #end: number;
   readonly #salvage: boolean;
+  /** Packed bytes of the chunk that is read: one buffer for all. */
+  #packed = Buffer.alloc(0);
   #damage: UserError | null;
 
   private constructor(source: TraceSource, { header, first }: Head, { tail, damage, salvage }: TailAndDamage) {
@@ -147,17 +146,19 @@ export class TraceReader {
       throw this.#error(number, 'a head that cannot be', `chunk number ${number}, and sizes that fit it`);
     }
     if (end > this.#end) throw this.#cut(number, firstEvent);
-    const packed = await source.read(offset + CHUNK_HEAD_BYTES, head.packedBytes);
+    if (this.#packed.length < head.packedBytes) this.#packed = Buffer.allocUnsafeSlow(2 * head.packedBytes);
+    const packed = await source.read(offset + CHUNK_HEAD_BYTES, head.packedBytes, this.#packed);
     const crc = chunkCrc(bytes, packed);
     if (crc !== head.crc) {
       throw this.#error(number, `checksum ${hex(crc)} of events ${firstEvent} and up`, `${hex(head.crc)}, as written`);
     }
-    return { head, plain: await this.#unpack(packed, head) };
+    return { head, plain: this.#unpack(packed, head) };
   }
 
-  async #unpack(packed: Buffer, { number, plainBytes }: ChunkHead): Promise<Buffer> {
+  #unpack(packed: Buffer, { number, plainBytes }: ChunkHead): Buffer {
     try {
-      const plain = await inflate(packed, { maxOutputLength: Math.max(plainBytes, 1) });
+      // One buffer of the right size: a default one is many small ones, and a copy of them all.
+      const plain = inflateRawSync(packed, { chunkSize: Math.max(plainBytes, 64), maxOutputLength: plainBytes });
       if (plain.length === plainBytes) return plain;
     } catch {}
     throw this.#error(number, 'packed bytes that do not unpack', `${plainBytes} bytes`);
