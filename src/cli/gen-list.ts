@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Options } from 'yargs';
+import { nearest, UserError } from '../errors.ts';
 import { traceOptions } from '../trace/generate/options.ts';
 import { type TracePresetName, tracePresets } from '../trace/generate/presets.ts';
 import type { GeneratorOption } from '../workload/generators/generator.ts';
@@ -14,6 +15,9 @@ interface Listed {
 // Object.keys gives names as strings.
 const presetNames = Object.keys(tracePresets) as TracePresetName[];
 const listed: readonly Listed[] = [...generators, { name: 'traces', options: traceOptions(presetNames[0]!) }];
+
+/** Names of all generators, workloads first. */
+const generatorNames: readonly string[] = [...generators.map(({ name }) => name), ...presetNames];
 
 /** Names of the options of all generators. */
 export const optionNames = new Set(listed.flatMap(({ options }) => options.map(({ name }) => name)));
@@ -54,3 +58,15 @@ function rowsOf(options: readonly GeneratorOption[]): string {
 
 const rangeOf = (option: GeneratorOption): string =>
   'choices' in option ? option.choices.join('|') : `${option.min}..${option.max}`;
+
+/** UserError when no generator has the name. */
+export function checkName(name: string): void {
+  if (generatorNames.includes(name)) return;
+  const near = nearest(name, generatorNames);
+  throw new UserError({
+    place: `gen ${name}`,
+    found: 'no such generator',
+    expected: `one of ${generatorNames.join(' ')}`,
+    ...(near === undefined ? {} : { suggestion: near }),
+  });
+}

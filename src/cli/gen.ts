@@ -6,7 +6,7 @@ import { toJsonl } from '../workload/jsonl.ts';
 import { printOps } from '../workload/print.ts';
 import type { Command } from './commands.ts';
 import { exit } from './exit.ts';
-import { listText, optionNames, optionOf } from './gen-list.ts';
+import { checkName, listText, optionNames, optionOf } from './gen-list.ts';
 
 type Given = Readonly<Record<string, string>>;
 
@@ -28,6 +28,7 @@ export const genCommand: Command = {
       return exit.ok;
     }
     const name = String(args.name);
+    checkName(name);
     const output = args.output === undefined ? undefined : String(args.output);
     const given = Object.fromEntries(
       [...optionNames].flatMap((option) => (args[option] === undefined ? [] : [[option, String(args[option])]])),

@@ -53,10 +53,9 @@ async function replayAll(
   eras: readonly Era[],
   args: Readonly<Record<string, unknown>>,
 ): Promise<ReplayResult[]> {
-  if (name.endsWith('.mmut')) {
-    const { replayTraceFile } = await import('./trace-input.ts');
-    return await replayTraceFile(name, eras, { ...hostOptions(args), salvage: args.salvage === true });
-  }
+  const { isTrace, replayNamedTrace } = await import('./trace-input.ts');
+  if (isTrace(name))
+    return await replayNamedTrace(name, eras, { ...hostOptions(args), salvage: args.salvage === true });
   const workload = loadWorkload(name);
   return eras.map((era) => replay(era, workload, hostOptions(args)));
 }

@@ -5,7 +5,6 @@ import { type HostOptions, hostFor } from '../replay/host.ts';
 import type { ReplayResult, UnavailableRecord } from '../replay/record.ts';
 import { modeName } from '../replay/run.ts';
 import type { TraceHeader } from './header.ts';
-import type { TraceReader } from './reader.ts';
 import { TraceRecorder } from './trace-recorder.ts';
 import { TraceReplay } from './trace-replay.ts';
 
@@ -49,20 +48,34 @@ export class RecordedReplay {
   }
 }
 
+/** A trace to replay: a reader, or a generator. */
+export interface TraceToReplay {
+  readonly header: TraceHeader;
+  /** Words may be used again for the next piece. */
+  pieces(): AsyncIterable<Piece> | Iterable<Piece>;
+  /** After the last piece: why there are no more, when the trace is not whole. */
+  readonly damage: UserError | null;
+}
+
+interface Piece {
+  readonly words: Int32Array;
+  readonly count: number;
+}
+
 /** Replays a trace under several eras: each piece is decoded once, for all. Results in the order of the eras. */
 export async function replayTrace(
-  reader: TraceReader,
+  trace: TraceToReplay,
   eras: readonly Era[],
   options: HostOptions,
 ): Promise<ReplayResult[]> {
-  const replays = eras.map((era) => RecordedReplay.of(era, reader.header, options));
+  const replays = eras.map((era) => RecordedReplay.of(era, trace.header, options));
   let events = 0;
-  for await (const { words, count } of reader.pieces()) {
+  for await (const { words, count } of trace.pieces()) {
     for (const each of replays) if (each instanceof RecordedReplay) each.replay.run(words, 0, count);
     events += count;
   }
-  const { name } = reader.header;
-  const workload = reader.damage === null ? name : `${name}, its first ${events} events`;
+  const { name } = trace.header;
+  const workload = trace.damage === null ? name : `${name}, its first ${events} events`;
   return replays.map((each) => (each instanceof RecordedReplay ? each.finish(workload) : { ...each, workload }));
 }
 
