@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { rmSync } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { UserError } from '../errors.ts';
 import type { TraceSource } from './file-ends.ts';
@@ -51,6 +52,12 @@ export async function writeTrace(
 export async function writeWhole<T>(path: string, produce: (file: FileHandle) => Promise<T>): Promise<T> {
   const temporary = `${path}.${process.pid}.tmp`;
   const file = await opened(temporary, 'w', path);
+  // Who interrupts the program finds no half of a file either.
+  const interrupted = (signal: NodeJS.Signals): void => {
+    rmSync(temporary, { force: true });
+    process.kill(process.pid, signal);
+  };
+  for (const signal of signals) process.once(signal, interrupted);
   try {
     const result = await produce(file);
     await file.close();
@@ -60,8 +67,12 @@ export async function writeWhole<T>(path: string, produce: (file: FileHandle) =>
     await file.close().catch(() => {});
     await rm(temporary, { force: true });
     throw systemError(error, path, 'be written');
+  } finally {
+    for (const signal of signals) process.off(signal, interrupted);
   }
 }
+
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** Writes everything, however little the system takes at a time. */
 export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {

@@ -31,6 +31,8 @@ export interface RegisterEvent {
   readonly register: 'cr0' | 'cr3' | 'cr4' | 'efer';
   readonly value: number;
   readonly noflush: boolean;
+  /** The space that a write of CR3 puts in force, when it is done. */
+  readonly space?: number;
 }
 
 /** Bits that an event must leave as the paging mode needs them. */
@@ -48,7 +50,8 @@ export class GuestState {
   readonly roots: readonly number[];
   /** Frame after the last table. */
   readonly tablesEnd: number;
-  #space = 0;
+  /** The space in force. */
+  space = 0;
 
   constructor(memory: PhysicalMemory, guest: TraceGuest) {
     this.#memory = memory;
@@ -71,9 +74,14 @@ export class GuestState {
         if (lo < 0 || lo >= this.roots.length) {
           throw eventError(number, describeEvent(lo, hi), `a space below ${this.roots.length}`);
         }
-        this.#space = lo;
-        return { register: 'cr3', value: this.cr3(lo) + (hi & CR3_PCID), noflush: (hi & CR3_NOFLUSH) !== 0 };
+        return {
+          register: 'cr3',
+          value: this.cr3(lo) + (hi & CR3_PCID),
+          noflush: (hi & CR3_NOFLUSH) !== 0,
+          space: lo,
+        };
       case EVENT.WP:
+        if (lo !== 0 && lo !== 1) throw eventError(number, describeEvent(lo, hi), '0 or 1');
         return { register: 'cr0', value: (lo === 0 ? cr0 & ~CR0.WP : cr0 | CR0.WP) >>> 0, noflush: false };
       case EVENT.CR0:
         return this.#whole('cr0', lo, hi, number);
@@ -124,7 +132,7 @@ export class GuestState {
 
   /** Physical addresses of the entries for a page in the space in force, from the root down. */
   entries(page: number): number[] {
-    return this.#form.path(this.#memory, this.roots[this.#space]!, page);
+    return this.#form.path(this.#memory, this.roots[this.space]!, page);
   }
 }
 

@@ -108,7 +108,8 @@ export class HardwareReplay {
     const registers = this.#registers;
     const write = this.#guest.registerWrite(lo, hi, registers.cr0, number);
     if (write === null) throw eventError(number, describeEvent(lo, hi), 'an event of docs/traces.md');
-    const { register, value, noflush } = write;
+    const { register, value, noflush, space = this.#guest.space } = write;
+    this.#guest.space = space;
     const changed = registers[register] ^ value;
     registers[register] = register === 'efer' && (value & EFER.LME) !== 0 ? value | EFER.LMA : value;
     this.#load();

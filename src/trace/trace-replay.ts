@@ -171,6 +171,12 @@ export class TraceReplay {
 
   /** What comes of an access that the CPU could not do. True when the guest runs it again. */
   #settle(outcome: number, lo: number, hi: number, access: 'read' | 'write' | 'fetch'): boolean {
+    const runsAgain = this.#answer(outcome, lo, hi, access);
+    if (!runsAgain) this.#exitsInARow = 0;
+    return runsAgain;
+  }
+
+  #answer(outcome: number, lo: number, hi: number, access: 'read' | 'write' | 'fetch'): boolean {
     const { cpu, kernel } = this;
     if (outcome === OUTCOME.NONCANONICAL) {
       this.#generalProtection();
@@ -302,12 +308,14 @@ export class TraceReplay {
   }
 
   #write(write: RegisterEvent): void {
+    const { guest } = this;
     const observer = this.#observer;
-    const { register, value } = write;
+    const { register, value, space = guest.space } = write;
     const before = this.cpu.registers[register];
     if (!this.kernel.intercepts(register, value)) {
       const result = this.#perform(write);
       if (result === 'gp') this.#generalProtection();
+      else guest.space = space;
       observer.nativeWrite?.(register, before, value);
       return;
     }
@@ -317,6 +325,7 @@ export class TraceReplay {
     this.#enter();
     observer.writeDone?.(result);
     if (result === 'gp') this.#generalProtection();
+    else guest.space = space;
   }
 
   /** By the exit handler, or by hardware where the write does not leave the guest. */

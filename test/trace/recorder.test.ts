@@ -58,9 +58,30 @@ describe('a replay of a trace', () => {
     expect(record!.guestFaults.find(({ errorCode }) => errorCode === 0)?.count).toBe(1);
   });
 
+  it('goes on after any number of faults in a row', async () => {
+    const refused = Array.from({ length: 200 }, (_, n) => access(EVENT.WRITE, n % 64)).flat();
+    const reader = await TraceReader.open(sourceOf(await fileOf(Int32Array.from([...refused, ...refused]))));
+    const shadow = { ...npt, kind: 'shadow' } as const;
+    const guest = { ...header.guest, spaces: [{ maps: [{ ...header.guest.spaces[0]!.maps[0]!, flags: 'pu' }] }] };
+    const trace = { header: { ...header, guest }, pieces: () => reader.pieces(), damage: null };
+    for (const result of await replayTrace(trace, eras, shadow)) {
+      if (!isAvailable(result)) throw new Error(result.unavailable);
+      expect({ era: result.era, stopped: result.stopped, executed: result.executed }).toEqual({
+        era: result.era,
+        stopped: null,
+        executed: 400,
+      });
+      expect(
+        result.guestFaults.reduce((sum, { count }) => sum + count, 0),
+        result.era,
+      ).toBe(400);
+    }
+  });
+
   it('names the event that its guest cannot do', async () => {
     const wrong: readonly (readonly [number[], RegExp])[] = [
       [control(EVENT.CR3, 2), /^event 1: cr3 with operand 2\n {2}expected: a space below 2/],
+      [control(EVENT.WP, 2), /^event 1: wp with operand 2\n {2}expected: 0 or 1/],
       [control(EVENT.PHASE, 2), /^event 1: phase with operand 2/],
       [control(EVENT.CPL, 1), /^event 1: cpl with operand 1/],
       [control(EVENT.CR0, 0x10001), /^event 1: cr0 with operand 65537\n {2}expected: bits 0x80000001 of cr0/],
