@@ -31,6 +31,7 @@ export interface Position {
 
 export interface RecorderOptions {
   readonly observer?: ReplayObserver | null;
+  /** For traces: equal entry states are one, wherever they come, so that memory does not grow with the replay's length. */
   readonly sumStates?: boolean;
 }
 
@@ -63,7 +64,6 @@ export class Recorder {
   #policy = { loads: 0, unloads: 0, hits: 0 };
   #rolesBefore = '';
 
-  /** `sumStates`: equal entry states are one, wherever they come, so that memory does not grow with the replay's length. */
   constructor(
     vm: Vm,
     era: Era,
@@ -248,7 +248,10 @@ export class Recorder {
     const bits = reason?.bits ?? '';
     const key = `${by} ${bits}`;
     const known = this.#reloads.get(key);
-    this.#stepReasons.push(by === '' ? 'first root of this context' : `${by}${bits === '' ? '' : ` (${bits})`}`);
+    // A trace keeps no steps, and nothing would ever take their reasons away.
+    if (this.#stateAt === null) {
+      this.#stepReasons.push(by === '' ? 'first root of this context' : `${by}${bits === '' ? '' : ` (${bits})`}`);
+    }
     if (known) {
       known.count++;
       known.perPhase[this.#phase] = (known.perPhase[this.#phase] ?? 0) + 1;
