@@ -14,7 +14,7 @@ export default {
       comment: 'What is true for every kernel must not depend on what one kernel did.',
       severity: 'error',
       from: { path: '^src/sim/' },
-      to: { path: '^(snapshots/|src/era\\.ts|src/(replay|conform|facts|report|workload|cli)/)' },
+      to: { path: '^(snapshots/|src/era\\.ts|src/(replay|trace|conform|facts|report|workload|cli)/)' },
     },
     {
       name: 'ports-are-closed',
@@ -64,6 +64,13 @@ export default {
       severity: 'error',
       from: { path: '^(snapshots/|src/(role|sim|workload|replay|conform|parity|facts|report)/)' },
       to: { path: '^src/(sweep|workers)/' },
+    },
+    {
+      name: 'replay-knows-no-traces',
+      comment: 'Traces use what workloads are replayed and recorded with; the other way would be a circle.',
+      severity: 'error',
+      from: { path: '^src/(replay|workload|facts)/' },
+      to: { path: '^src/trace/' },
     },
     {
       name: 'nothing-imports-commands',

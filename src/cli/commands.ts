@@ -100,7 +100,11 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     load: async () => (await import('./verify.ts')).verifyCommand,
   },
   gen: {
-    describe: 'write a generated workload, or list the generators',
+    describe: 'write a generated workload or trace, or list the generators',
     load: async () => (await import('./gen.ts')).genCommand,
+  },
+  convert: {
+    describe: 'turn a workload into a trace, a trace into a workload or into JSONL, or take a part of one',
+    load: async () => (await import('./convert.ts')).convertCommand,
   },
 };

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import type { Era } from '../era.ts';
 import { eraRecord } from '../facts/index.ts';
 import { resolvePorts } from '../replay/ports.ts';
 import type { ReplayResult } from '../replay/record.ts';
@@ -21,23 +22,45 @@ export const replayCommand: Command = {
       .positional('workload', {
         type: 'string',
         demandOption: true,
-        describe: 'bundled name, .ops or .jsonl file, or gen:name?option=value',
+        describe: 'bundled name, .ops, .jsonl or .mmut file, or gen:name?option=value',
       })
-      .option('eras', { type: 'string', default: 'all', describe: 'ids, commits, releases, ranges, or all' })
+      .option('eras', {
+        alias: 'era',
+        type: 'string',
+        default: 'all',
+        describe: 'ids, commits, releases, ranges, or all',
+      })
       .option('explain', {
         type: 'boolean',
         default: false,
         describe: 'function, register bit and call chain of each root load',
       })
+      .option('salvage', {
+        type: 'boolean',
+        default: false,
+        describe: 'take what is whole of a damaged .mmut file',
+      })
       .option('phases', { type: 'boolean', default: false, describe: 'every counter of every phase' })
       .option('format', { choices: formats, default: 'text', describe: 'form of the output' }),
   async run(args) {
-    const workload = loadWorkload(args.workload as string);
-    const results = resolvePorts(args.eras as string).map((era) => replay(era, workload, hostOptions(args)));
+    const eras = resolvePorts(args.eras as string);
+    const results = await replayAll(args.workload as string, eras, args);
     process.stdout.write(render(results, args.format as (typeof formats)[number], args));
     return exit.ok;
   },
 };
+
+async function replayAll(
+  name: string,
+  eras: readonly Era[],
+  args: Readonly<Record<string, unknown>>,
+): Promise<ReplayResult[]> {
+  const { isTrace, replayNamedTrace } = await import('./trace-input.ts');
+  if (isTrace(name))
+    return await replayNamedTrace(name, eras, { ...hostOptions(args), salvage: args.salvage === true });
+  const workload = loadWorkload(name);
+  return eras.map((era) => replay(era, workload, hostOptions(args)));
+}
 
 function render(
   results: readonly ReplayResult[],

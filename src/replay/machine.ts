@@ -18,7 +18,7 @@ export const TSS_ADDRESS = 0xfffbd000;
  * Shadow pages before reclaim: KVM gives 2 % of the pages in slots, and 64 at least (KVM_PERMILLE_MMU_PAGES,
  * KVM_MIN_ALLOC_MMU_PAGES). Where SMM has an address space of its own, its slot counts as well.
  */
-const pageLimitFor = (guestFrames: number, addressSpaces: number): number =>
+export const pageLimitFor = (guestFrames: number, addressSpaces: number): number =>
   Math.max(64, Math.floor((guestFrames * addressSpaces * 20) / 1000));
 
 /** One vCPU: the hardware it runs on and the kernel's view of it. */

@@ -99,7 +99,10 @@ export interface GuestFault {
   readonly phase: string;
   readonly vector: number;
   readonly errorCode: number;
-  /** CR2 for a page fault in hex digits, as numbers of JSON do not hold 64 bits; else 0x0. */
+  /**
+   * CR2 for a page fault in hex digits, as numbers of JSON do not hold 64 bits; else 0x0. `*` where a trace is replayed:
+   * all addresses together.
+   */
   readonly address: string;
   readonly count: number;
 }
@@ -110,6 +113,8 @@ export interface ReplayRecord {
   readonly era: string;
   readonly mode: string;
   readonly roleWords: readonly string[];
+  /** What a `line` here is, when it is no line of a workload: the number of an event in a trace, from 0. */
+  readonly linesAre?: 'events';
   readonly phases: readonly PhaseRecord[];
   readonly total: Counts;
   readonly entryStates: readonly EntryState[];

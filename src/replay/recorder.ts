@@ -29,6 +29,12 @@ export interface Position {
   readonly vcpu: number;
 }
 
+export interface RecorderOptions {
+  readonly observer?: ReplayObserver | null;
+  /** For traces: equal entry states are one, wherever they come, so that memory does not grow with the replay's length. */
+  readonly sumStates?: boolean;
+}
+
 /** Collects what a replay is asked about. Counters are read at the borders of phases, never in the access path. */
 export class Recorder {
   readonly #vm: Vm;
@@ -42,6 +48,9 @@ export class Recorder {
   #phaseStart: Counts;
   readonly #phases = new Map<string, Counts>();
   readonly #states: (EntryState & { entries: number })[] = [];
+  /** Place in #states of each state, where equal ones are summed. */
+  readonly #stateAt: Map<string, number> | null;
+  #lastState = -1;
   readonly #roots = new Map<number, number>();
   /** Page id by birth, of every root the guest was entered with. */
   readonly #rootIds = new Map<number, number>();
@@ -56,8 +65,14 @@ export class Recorder {
   /** None before the first step. */
   #rolesBefore: readonly RoleValue[] = [];
 
-  constructor(vm: Vm, era: Era, costs: readonly (() => WalkCost)[], observer: ReplayObserver | null = null) {
+  constructor(
+    vm: Vm,
+    era: Era,
+    costs: readonly (() => WalkCost)[],
+    { observer = null, sumStates = false }: RecorderOptions = {},
+  ) {
     this.#observer = observer;
+    this.#stateAt = sumStates ? new Map() : null;
     observer?.phase(this.#phase);
     this.#vm = vm;
     this.#era = era;
@@ -113,9 +128,29 @@ export class Recorder {
       previousRootsValid: view.previousRoots().filter((previous) => previous !== null).length,
       entries: 1,
     };
-    const last = this.#states.at(-1);
-    if (last && sameState(last, state)) last.entries++;
+    this.#lastState = this.#placeOf(state);
+    const known = this.#states[this.#lastState];
+    if (known) known.entries++;
     else this.#states.push({ ...state });
+  }
+
+  /** An entry in the very state of the last one. */
+  entryAgain(): void {
+    this.#entries++;
+    this.#states[this.#lastState]!.entries++;
+  }
+
+  /** Where the state is counted; a new place, behind the others, when it is nowhere yet. */
+  #placeOf(state: EntryState): number {
+    const next = this.#states.length;
+    if (this.#stateAt === null) {
+      const last = this.#states[next - 1];
+      return last && sameState(last, state) ? next - 1 : next;
+    }
+    const key = JSON.stringify(state);
+    const known = this.#stateAt.get(key) ?? next;
+    this.#stateAt.set(key, known);
+    return known;
   }
 
   #enteredRoot(view: EraVcpu['view']): EnteredRoot {
@@ -180,7 +215,7 @@ export class Recorder {
   }
 
   /** The guest has ended and its VM goes. */
-  tearDown(eraVm: EraVm): void {
+  tearDown(eraVm: Pick<EraVm, 'destroy'>): void {
     this.beginPhase(TEARDOWN_PHASE);
     eraVm.destroy();
   }
@@ -214,7 +249,10 @@ export class Recorder {
     const bits = reason?.bits ?? '';
     const key = `${by} ${bits}`;
     const known = this.#reloads.get(key);
-    this.#stepReasons.push(by === '' ? 'first root of this context' : `${by}${bits === '' ? '' : ` (${bits})`}`);
+    // A trace keeps no steps, and nothing would ever take their reasons away.
+    if (this.#stateAt === null) {
+      this.#stepReasons.push(by === '' ? 'first root of this context' : `${by}${bits === '' ? '' : ` (${bits})`}`);
+    }
     if (known) {
       known.count++;
       known.perPhase[this.#phase] = (known.perPhase[this.#phase] ?? 0) + 1;

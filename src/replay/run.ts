@@ -48,7 +48,7 @@ export function replay(era: Era, workload: Workload, options: ReplayOptions): Re
         () =>
           cpu.cost(),
     ),
-    options.observer ?? null,
+    { observer: options.observer ?? null },
   );
   const executor = new Executor({
     era,

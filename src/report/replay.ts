@@ -120,10 +120,12 @@ function reloadBlocks(records: readonly ReplayRecord[], explain: boolean): Block
     'loads',
     'decided by',
     'because of',
-    ...(explain ? ['first at line', 'call chain', 'per phase'] : []),
+    ...(explain ? [`first at ${placeWord(records[0]!)}`, 'call chain', 'per phase'] : []),
   ];
   return [heading(2, 'Root loads and their reasons'), table(head, rows)];
 }
+
+const placeWord = ({ linesAre }: ReplayRecord): string => (linesAre === 'events' ? 'event' : 'line');
 
 const phaseCounts = (perPhase: Readonly<Record<string, number>>): string =>
   Object.entries(perPhase)
@@ -191,7 +193,9 @@ function remarkBlocks(results: readonly ReplayResult[]): Block[] {
     if (!isAvailable(result)) return [`${result.era}: ${result.unavailable}`];
     const { era, stopped, notInEra } = result;
     return [
-      ...(stopped ? [`${era}: the guest stopped at line ${stopped.line}: ${escaped(stopped.reason)}`] : []),
+      ...(stopped
+        ? [`${era}: the guest stopped at ${placeWord(result)} ${stopped.line}: ${escaped(stopped.reason)}`]
+        : []),
       ...notInEra.map(({ line, op, reason, count }) => `${era}: line ${line} ${code(op)}: ${reason} (${count} times)`),
     ];
   });

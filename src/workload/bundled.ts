@@ -33,7 +33,8 @@ const GENERATOR_PREFIX = 'gen:';
  * options like `gen:toggle_cr0_wp?iterations=100&seed=3`. Throws a UserError when there is none, or it does not parse.
  */
 export function loadWorkload(nameOrPath: string): Workload {
-  if (nameOrPath.startsWith(GENERATOR_PREFIX)) return fromSpec(nameOrPath.slice(GENERATOR_PREFIX.length));
+  const spec = generatorSpec(nameOrPath);
+  if (spec) return generate(spec.name, spec.given);
   const bundled = bundledWorkloads();
   const found = bundled.find((each) => each.name === nameOrPath);
   if (found) return readOpsFile(found.path, `${found.name}.ops`);
@@ -50,14 +51,15 @@ export function loadWorkload(nameOrPath: string): Workload {
   });
 }
 
-/** `NAME?option=value&option=value`. */
-function fromSpec(spec: string): Workload {
-  const [name = '', ...rest] = spec.split('?');
+/** Name and options of `gen:NAME?option=value&option=value`; undefined for anything else. */
+export function generatorSpec(text: string): { name: string; given: Readonly<Record<string, string>> } | undefined {
+  if (!text.startsWith(GENERATOR_PREFIX)) return undefined;
+  const [name = '', ...rest] = text.slice(GENERATOR_PREFIX.length).split('?');
   const given: Record<string, string> = {};
   for (const pair of rest.join('?').split('&')) {
     if (pair === '') continue;
     const [option = '', ...value] = pair.split('=');
     given[option] = value.join('=');
   }
-  return generate(name, given);
+  return { name, given };
 }

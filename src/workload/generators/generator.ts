@@ -32,7 +32,10 @@ export const seed: GeneratorOption = {
 };
 
 /** Settings from what the user gave, as text or numbers; what was left out has its default. */
-export function settingsOf(generator: Generator, given: Readonly<Record<string, string | number>>): Settings {
+export function settingsOf(
+  generator: Pick<Generator, 'name' | 'options'>,
+  given: Readonly<Record<string, string | number>>,
+): Settings {
   const { name: who, options } = generator;
   const values = new Map(options.map((option) => [option.name, option.default]));
   for (const [name, value] of Object.entries(given)) {
