@@ -217,8 +217,13 @@ export class ShadowPages {
 
   setEntry(id: number, index: number, low: number, high: number): void {
     const at = this.#slot[id]! * 1024 + 2 * index;
-    this.memory.words[at] = low;
-    this.memory.words[at + 1] = high;
+    const { memory } = this;
+    memory.words[at] = low;
+    memory.words[at + 1] = high;
+    if (memory.journal !== null) {
+      memory.written(at);
+      memory.written(at + 1);
+    }
   }
 
   // --- parents ----------------------------------------------------------------------------------------------------

@@ -123,6 +123,15 @@ export class TlbLevel {
     this.stamps[at] = this.stamps[at]! & ((1 << this.wayBits) - 1);
   }
 
+  /** Takes over every entry and its age from a structure of the same shape. */
+  copyFrom(other: TlbLevel): void {
+    this.entries.set(other.entries);
+    this.stamps.set(other.stamps);
+    this.clock = other.clock;
+    this.first.set(other.first);
+    this.next.set(other.next);
+  }
+
   /** Frees every entry. */
   clear(): void {
     this.entries.fill(0);
