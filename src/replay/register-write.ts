@@ -24,7 +24,7 @@ export function describeWrite(register: Register, before: number, value: number)
 
 /** A register write as KVM's exit handler makes it. */
 export function writeThrough(
-  { kernel }: MachineVcpu,
+  { kernel }: Pick<MachineVcpu, 'kernel'>,
   register: Register,
   value: number,
   noflush: boolean,
@@ -42,7 +42,12 @@ export function writeThrough(
 }
 
 /** A register write that stays in the guest: hardware takes it over and flushes what the architecture says. */
-export function writeNatively(cpu: GuestCpu, register: Register, value: number, noflush: boolean): WriteResult {
+export function writeNatively(
+  cpu: Pick<GuestCpu, 'registers' | 'pdptesReload' | 'registersChanged' | 'cr3Written' | 'flushGuest'>,
+  register: Register,
+  value: number,
+  noflush: boolean,
+): WriteResult {
   const { registers } = cpu;
   if (register === 'cr3' && !cpu.pdptesReload(value)) return 'gp';
   const changed = registers[register] ^ value;

@@ -53,6 +53,14 @@ export class FrameMap {
     this.#values[gap] = EMPTY;
   }
 
+  /** Takes over every frame and value of another map. */
+  copyFrom(other: FrameMap): void {
+    this.size = other.size;
+    this.#keysLo = other.#keysLo.slice();
+    this.#keysHi = other.#keysHi.slice();
+    this.#values = other.#values.slice();
+  }
+
   /** Removes every frame. */
   clear(): void {
     this.#values.fill(EMPTY);

@@ -107,6 +107,12 @@ export class GuestCpu implements Cpu {
     };
   }
 
+  /** Takes over what the accesses of another CPU have cached and cost, as if they had been its own. Flushes stay its own. */
+  copyTranslations(other: GuestCpu): void {
+    this.#translator.copyFrom(other.#translator);
+    this.#accesses = other.#accesses;
+  }
+
   /** Takes over the guest's registers for the accesses to come. */
   registersChanged(): void {
     const { cr0, cr3, cr4, efer } = this.registers;

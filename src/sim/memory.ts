@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { FrameMap } from './frame-map.ts';
+import type { WriteJournal } from './write-journal.ts';
 
 /** Bytes of a page are 2 ** PAGE_SHIFT. */
 export const PAGE_SHIFT = 12;
 export const PAGE_SIZE = 4096;
 /** 32-bit words of a page in the arena. */
-export const PAGE_WORDS = 1024;
+const PAGE_WORDS_SHIFT = 10;
+export const PAGE_WORDS = 2 ** PAGE_WORDS_SHIFT;
 
 /**
  * First frame of the window for tables that the host owns (shadow pages, nested tables): 2 ** 28 frames, which is 1 TiB
@@ -41,6 +43,10 @@ export class PhysicalMemory {
   tableSlots = new Int32Array(16);
   /** Pages that exist now. */
   pages = 0;
+  /** Notes what changes, when there is one. */
+  journal: WriteJournal | null = null;
+  /** By slot: the frame that has it, or had it last. */
+  #frameOfSlot = new Float64Array(16);
   readonly #others = new FrameMap();
   #free = new Int32Array(16);
   #freeCount = 0;
@@ -68,7 +74,10 @@ export class PhysicalMemory {
     if (found !== 0) return found;
     const slot = this.#takeSlot();
     this.#setSlot(frame, slot);
+    if (slot >= this.#frameOfSlot.length) this.#frameOfSlot = grown(this.#frameOfSlot, slot + 1);
+    this.#frameOfSlot[slot] = frame;
     this.pages++;
+    this.journal?.frames.push(frame);
     return slot;
   }
 
@@ -81,6 +90,7 @@ export class PhysicalMemory {
     this.#free[this.#freeCount++] = slot;
     this.#setSlot(frame, 0);
     this.pages--;
+    this.journal?.frames.push(frame);
   }
 
   /** Where the word at a physical address (a multiple of 4) is in `words`, for reading. */
@@ -107,6 +117,7 @@ export class PhysicalMemory {
   write32(address: number, value: number): void {
     const slot = this.slotFor(frameOf(address));
     this.words[slot * PAGE_WORDS + ((address & 0xfff) >>> 2)] = value;
+    this.journal?.words.push(address);
   }
 
   /** Writes one 64-bit entry; creates the page. May replace `words`. */
@@ -114,6 +125,20 @@ export class PhysicalMemory {
     const at = this.slotFor(frameOf(address)) * PAGE_WORDS + ((address & 0xfff) >>> 2);
     this.words[at] = lo;
     this.words[at + 1] = hi;
+    this.journal?.words.push(address, address + 4);
+  }
+
+  /** For those who write to `words` themselves: the word at this index changed. */
+  written(at: number): void {
+    this.journal?.words.push(this.#frameOfSlot[at >>> PAGE_WORDS_SHIFT]! * PAGE_SIZE + (at & (PAGE_WORDS - 1)) * 4);
+  }
+
+  /** Every frame that exists now. */
+  *frames(): IterableIterator<number> {
+    for (let slot = 1; slot < this.#nextSlot; slot++) {
+      const frame = this.#frameOfSlot[slot]!;
+      if (this.slotOrZero(frame) === slot) yield frame;
+    }
   }
 
   #takeSlot(): number {
@@ -143,8 +168,15 @@ export class PhysicalMemory {
  * A copy at least `length` long and twice as long as before, so that growing costs a constant per element; a window stops
  * at its `limit`, because frames past it are looked for in the hash only when no window reaches them.
  */
-function grown(array: Int32Array<ArrayBuffer>, length: number, limit = Number.POSITIVE_INFINITY) {
-  const copy = new Int32Array(Math.min(Math.max(array.length * 2, length), limit));
+function grown<A extends Int32Array<ArrayBuffer> | Float64Array<ArrayBuffer>>(
+  array: A,
+  length: number,
+  limit = Number.POSITIVE_INFINITY,
+): A {
+  // The constructor of a typed array is that of its own kind, which the type system does not follow.
+  const copy = new (array.constructor as new (length: number) => A)(
+    Math.min(Math.max(array.length * 2, length), limit),
+  );
   copy.set(array);
   return copy;
 }

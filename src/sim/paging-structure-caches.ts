@@ -42,6 +42,16 @@ export class PagingStructureCaches {
     this.levels = [undefined, undefined, level2, level3, level4, level5].map((g) => (g ? new TlbLevel(g) : null));
   }
 
+  /** Takes over everything from caches of the same shape. */
+  copyFrom(other: PagingStructureCaches): void {
+    this.levels.forEach((level, i) => {
+      const from = other.levels[i]!;
+      if (level !== null && from !== null) level.copyFrom(from);
+    });
+    this.tag = other.tag;
+    this.hits = other.hits;
+  }
+
   /**
    * Deepest cached level for an address among tables `levels` deep: 2 to `levels`, with the `hit` fields set; 0 when
    * nothing is cached.

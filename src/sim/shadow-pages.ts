@@ -221,8 +221,13 @@ export class ShadowPages {
 
   setEntry(id: number, index: number, low: number, high: number): void {
     const at = this.base[id]! + 2 * index;
-    this.memory.words[at] = low;
-    this.memory.words[at + 1] = high;
+    const { memory } = this;
+    memory.words[at] = low;
+    memory.words[at + 1] = high;
+    if (memory.journal !== null) {
+      memory.written(at);
+      memory.written(at + 1);
+    }
   }
 
   /** As `entryLow`, for an entry as `page * 512 + index`: short, so that it is compiled into its callers. */

@@ -218,10 +218,10 @@ export function walkStraightNested(walker: Walker, nested: Walker, lo: number, h
   const { result } = walker;
   let marks = 0;
   if (!isMarked) {
-    if (at4 !== 0) marks += markEntry(words, at4, ACCESSED);
-    if (at3 !== 0) marks += markEntry(words, at3, ACCESSED);
-    if (at2 !== 0) marks += markEntry(words, at2, ACCESSED);
-    marks += markEntry(words, at, wanted);
+    if (at4 !== 0) marks += markEntry(memory, words, at4, ACCESSED);
+    if (at3 !== 0) marks += markEntry(memory, words, at3, ACCESSED);
+    if (at2 !== 0) marks += markEntry(memory, words, at2, ACCESSED);
+    marks += markEntry(memory, words, at, wanted);
   }
   if (caches !== null) {
     if (at4 !== 0) caches.fill(lo, hi, 4, frame3, low4, high4);

@@ -41,11 +41,12 @@ export function hostPageWords(memory: PhysicalMemory, frame: number): number {
   return memory.slotOrZero(frame) << PAGE_WORDS_SHIFT;
 }
 
-/** Sets bits of an entry where they are missing. Returns how many entries it wrote, 0 or 1. */
-export function markEntry(words: Int32Array, at: number, wanted: number): number {
+/** Sets bits of an entry where they are missing; `words` is the memory's arena. Returns how many entries it wrote, 0 or 1. */
+export function markEntry(memory: PhysicalMemory, words: Int32Array, at: number, wanted: number): number {
   const entry = words[at]!;
   if ((entry & wanted) === wanted) return 0;
   words[at] = entry | wanted;
+  memory.written(at);
   return 1;
 }
 

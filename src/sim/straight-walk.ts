@@ -150,10 +150,10 @@ export function walkStraight(walker: Walker, lo: number, hi: number, access: num
   const wanted = ACCESSED | ((access & WRITE) << WRITE_TO_D);
   let marks = 0;
   if ((low & ACCESSED) === 0 || (entry & wanted) !== wanted) {
-    if (at4 !== 0) marks += markEntry(words, at4, ACCESSED);
-    if (at3 !== 0) marks += markEntry(words, at3, ACCESSED);
-    if (at2 !== 0) marks += markEntry(words, at2, ACCESSED);
-    marks += markEntry(words, at, wanted);
+    if (at4 !== 0) marks += markEntry(memory, words, at4, ACCESSED);
+    if (at3 !== 0) marks += markEntry(memory, words, at3, ACCESSED);
+    if (at2 !== 0) marks += markEntry(memory, words, at2, ACCESSED);
+    marks += markEntry(memory, words, at, wanted);
   }
   if (caches !== null) {
     if (at4 !== 0) caches.fill(lo, hi, 4, frame3, low4, high4);

@@ -51,6 +51,14 @@ export class TlbContexts {
     this.#generations.delete(asid * CONTEXTS + pcid);
   }
 
+  /** Takes over every generation of another TLB's contexts. */
+  copyFrom(other: TlbContexts): void {
+    this.#generations.copyFrom(other.#generations);
+    this.#floors.copyFrom(other.#floors);
+    this.#floorOfAll = other.#floorOfAll;
+    this.#last = other.#last;
+  }
+
   /** Starts counting again; every tag given out so far must be gone. */
   restart(): void {
     this.#generations.clear();

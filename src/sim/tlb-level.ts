@@ -157,6 +157,14 @@ export class TlbLevel {
     this.#queueBehind(heads[head]!, at);
   }
 
+  /** Takes over every entry and its age from a structure of the same shape. */
+  copyFrom(other: TlbLevel): void {
+    this.entries.set(other.entries);
+    this.heads.set(other.heads);
+    this.hints.set(other.hints);
+    this.clock = other.clock;
+  }
+
   /** Frees every entry. */
   clear(): void {
     const { entries, ways } = this;

@@ -138,6 +138,26 @@ export class Tlb {
     return this.#lookupBeyond(lo, hi, access, walker);
   }
 
+  /** Takes over everything from a TLB of the same shape: entries, contexts, counts. */
+  copyFrom(other: Tlb): void {
+    this.l1.copyFrom(other.l1);
+    if (this.l2 !== null && other.l2 !== null) this.l2.copyFrom(other.l2);
+    if (this.caches !== null && other.caches !== null) this.caches.copyFrom(other.caches);
+    this.frame = other.frame;
+    this.l1Hits = other.l1Hits;
+    this.l2Hits = other.l2Hits;
+    this.misses = other.misses;
+    this.flushes = other.flushes;
+    this.#classes = other.#classes;
+    this.#pieces = other.#pieces;
+    this.#globals = other.#globals;
+    this.#contexts.copyFrom(other.#contexts);
+    this.#asid = other.#asid;
+    this.#pcid = other.#pcid;
+    this.#tag = other.#tag;
+    this.#globalTag = other.#globalTag;
+  }
+
   /** The small page in the second level, then larger pages in both. */
   #lookupBeyond(lo: number, hi: number, access: number, walker: Walker): number {
     for (let pageClass = 0; this.#classes >>> pageClass !== 0; pageClass++) {

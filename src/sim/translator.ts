@@ -53,6 +53,17 @@ export class Translator {
     this.walker = walker;
   }
 
+  /** Takes over what another one of the same shape has cached and counted; its tables stay its own. */
+  copyFrom(other: Translator): void {
+    this.tlb.copyFrom(other.tlb);
+    this.walks = other.walks;
+    this.faults = other.faults;
+    this.reads = other.reads;
+    this.nestedReads = other.nestedReads;
+    this.marks = other.marks;
+    this.frameSum = other.frameSum;
+  }
+
   /** Translates an address for an access (ACCESS bits). Returns a FAULT; details of one are in `walker.result`. */
   access(lo: number, hi: number, access: number): number {
     const { tlb, walker } = this;

@@ -256,6 +256,7 @@ export class Walker extends WalkControls {
     if (this.nested !== null && !(this.#tableRights & RIGHTS.W)) return false;
     if (mark) {
       this.memory.words[at] = entry | wanted;
+      this.memory.written(at);
       this.result.marks++;
     }
     return true;

@@ -4,48 +4,33 @@ import { UserError } from '../errors.ts';
 import { type HostOptions, hostFor } from '../replay/host.ts';
 import type { ReplayResult, UnavailableRecord } from '../replay/record.ts';
 import { modeName } from '../replay/run.ts';
+import { FusedReplay } from './fused-replay.ts';
 import type { TraceHeader } from './header.ts';
 import { TraceRecorder } from './trace-recorder.ts';
-import { TraceReplay } from './trace-replay.ts';
+import type { TraceReplayOptions } from './trace-replay.ts';
 
-/** One era's replay of a trace, recorded: feed it all pieces in order, then `finish`. */
-export class RecordedReplay {
-  readonly replay: TraceReplay;
-  readonly #era: Era;
-  readonly #mode: string;
-  #recorder: TraceRecorder | null = null;
+/** One era that a trace replays under. */
+interface Run {
+  readonly era: Era;
+  readonly options: TraceReplayOptions;
+  /** Made together with the replay. */
+  recorder: TraceRecorder | null;
+}
 
-  private constructor(era: Era, header: TraceHeader, host: ReturnType<typeof hostFor>, mode: string) {
-    if ('unavailable' in host) throw new Error(host.unavailable);
-    this.#era = era;
-    this.#mode = mode;
-    const { guest, phases } = header;
-    this.replay = new TraceReplay({
-      era,
-      host,
-      guest,
-      phases: phases.length,
-      observer: (machine) => {
-        this.#recorder = new TraceRecorder(era, machine, phases);
-        return this.#recorder;
-      },
-    });
-  }
-
-  /** The replay, or why the era cannot run it. */
-  static of(era: Era, header: TraceHeader, options: HostOptions): RecordedReplay | UnavailableRecord {
-    const la57 = header.guest.paging === '5level';
-    const host = hostFor(era, la57 ? { ...options, cpuid: { ...options.cpuid, la57 } } : options);
-    const mode = modeName(options);
-    const refuse = (unavailable: string) => ({ workload: header.name, era: era.id, mode, unavailable });
-    if ('unavailable' in host) return refuse(host.unavailable);
-    if (la57 && !era.features.has('la57')) return refuse('not in this era: la57');
-    return new RecordedReplay(era, header, host, mode);
-  }
-
-  finish(workload: string): ReplayResult {
-    return this.#recorder!.finish(this.replay, { workload, era: this.#era, mode: this.#mode });
-  }
+/** What to replay an era with, or why the era cannot run the trace. */
+function runOf(era: Era, header: TraceHeader, options: HostOptions): Run | UnavailableRecord {
+  const { name, guest, phases } = header;
+  const la57 = guest.paging === '5level';
+  const host = hostFor(era, la57 ? { ...options, cpuid: { ...options.cpuid, la57 } } : options);
+  const refuse = (unavailable: string) => ({ workload: name, era: era.id, mode: modeName(options), unavailable });
+  if ('unavailable' in host) return refuse(host.unavailable);
+  if (la57 && !era.features.has('la57')) return refuse('not in this era: la57');
+  const observer: TraceReplayOptions['observer'] = (machine) => {
+    run.recorder = new TraceRecorder(era, machine, phases);
+    return run.recorder;
+  };
+  const run: Run = { era, options: { era, host, guest, phases: phases.length, observer }, recorder: null };
+  return run;
 }
 
 /** A trace to replay: a reader, or a generator. */
@@ -62,21 +47,31 @@ interface Piece {
   readonly count: number;
 }
 
-/** Replays a trace under several eras: each piece is decoded once, for all. Results in the order of the eras. */
+/**
+ * Replays a trace under several eras: each piece is decoded once for all, and eras that do the same to hardware share its
+ * accesses. Results in the order of the eras.
+ */
 export async function replayTrace(
   trace: TraceToReplay,
   eras: readonly Era[],
   options: HostOptions,
 ): Promise<ReplayResult[]> {
-  const replays = eras.map((era) => RecordedReplay.of(era, trace.header, options));
+  const all = eras.map((era) => runOf(era, trace.header, options));
+  const runs = all.filter((each) => 'options' in each);
+  const fused = new FusedReplay(runs.map((run) => run.options));
   let events = 0;
   for await (const { words, count } of trace.pieces()) {
-    for (const each of replays) if (each instanceof RecordedReplay) each.replay.run(words, 0, count);
+    fused.run(words, 0, count);
     events += count;
   }
   const { name } = trace.header;
   const workload = trace.damage === null ? name : `${name}, its first ${events} events`;
-  return replays.map((each) => (each instanceof RecordedReplay ? each.finish(workload) : { ...each, workload }));
+  const mode = modeName(options);
+  return all.map((each) => {
+    if (!('options' in each)) return { ...each, workload };
+    const { era, recorder } = each;
+    return recorder!.finish(fused.replays[runs.indexOf(each)]!, { workload, era, mode });
+  });
 }
 
 /** An event that its guest cannot do, as an error of the file that has it. */

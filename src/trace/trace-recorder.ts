@@ -21,7 +21,11 @@ export class TraceRecorder implements TraceObserver {
   #changed = true;
   #write = '';
 
-  constructor(era: Era, { vm, cpu }: { readonly vm: Vm; readonly cpu: GuestCpu }, phases: readonly string[]) {
+  constructor(
+    era: Era,
+    { vm, cpu }: { readonly vm: Vm; readonly cpu: Pick<GuestCpu, 'cost'> },
+    phases: readonly string[],
+  ) {
     this.#vm = vm;
     this.#phases = phases;
     this.#recorder = new Recorder(vm, era, [() => cpu.cost()], { sumStates: true });

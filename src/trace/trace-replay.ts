@@ -4,6 +4,7 @@ import { GuestStopped } from '../replay/guest.ts';
 import { pageLimitFor } from '../replay/machine.ts';
 import { writeNatively, writeThrough } from '../replay/register-write.ts';
 import type { RoleReads } from '../role/reads.ts';
+import type { Cpu } from '../sim/cpu.ts';
 import { GuestCpu, type GuestCpuOptions, OUTCOME } from '../sim/guest-cpu.ts';
 import type { Host } from '../sim/host.ts';
 import { PhysicalMemory } from '../sim/memory.ts';
@@ -19,6 +20,25 @@ import type { TraceObserver } from './observer.ts';
 /** More exits for one access than this mean that the kernel does not cure the fault. */
 const MOST_EXITS = 64;
 
+/** What a replay asks of its CPU; GuestCpu says what each does. */
+export type TraceCpu = Cpu &
+  Pick<
+    GuestCpu,
+    | 'registers'
+    | 'tlb'
+    | 'frame'
+    | 'frameSum'
+    | 'outcome'
+    | 'exitAddress'
+    | 'exitCode'
+    | 'access'
+    | 'run'
+    | 'cost'
+    | 'registersChanged'
+    | 'pdptesReload'
+    | 'cr3Written'
+  >;
+
 export interface TraceReplayOptions extends GuestCpuOptions {
   readonly era: Era;
   readonly host: Host;
@@ -26,9 +46,11 @@ export interface TraceReplayOptions extends GuestCpuOptions {
   /** Number of phases that PHASE events may name; any without it. */
   readonly phases?: number;
   /** Sees the replay from the creation of the vCPU on; may be made of the machine that it is to see. */
-  readonly observer?: TraceObserver | ((machine: { readonly vm: Vm; readonly cpu: GuestCpu }) => TraceObserver);
+  readonly observer?: TraceObserver | ((machine: { readonly vm: Vm; readonly cpu: TraceCpu }) => TraceObserver);
   /** Notes which function reads which role field, when given. */
   readonly reads?: RoleReads;
+  /** Makes the CPU; a GuestCpu of its own by default. */
+  readonly makeCpu?: (host: Host, memory: PhysicalMemory) => TraceCpu;
 }
 
 /** What only the replay counts; the rest is in `vm.counters` and `cpu.cost()`. */
@@ -53,7 +75,7 @@ export interface TraceCounts {
  */
 export class TraceReplay {
   readonly vm: Vm;
-  readonly cpu: GuestCpu;
+  readonly cpu: TraceCpu;
   readonly kernel: EraVcpu;
   readonly guest: GuestState;
   readonly #eraVm: EraVm;
@@ -74,13 +96,13 @@ export class TraceReplay {
   #stopped: { readonly event: number; readonly reason: string } | null = null;
 
   /** Builds the guest's tables and brings the guest into its paging mode, by the register writes that a guest makes. */
-  constructor({ era, host, guest, phases = 2 ** 31, observer = {}, reads, ...cpu }: TraceReplayOptions) {
+  constructor({ era, host, guest, phases = 2 ** 31, observer = {}, reads, makeCpu, ...cpu }: TraceReplayOptions) {
     const memory = new PhysicalMemory();
     this.guest = new GuestState(memory, guest);
     const { frames: guestFrames } = guest;
     const pageLimit = pageLimitFor(guestFrames, era.features.has('smm') ? 2 : 1);
     this.vm = new Vm({ host, memory, guestFrames, pageLimit, reads: reads ?? null });
-    this.cpu = new GuestCpu(host, memory, cpu);
+    this.cpu = makeCpu === undefined ? new GuestCpu(host, memory, cpu) : makeCpu(host, memory);
     this.#shadow = host.tdp === 'none';
     this.#phases = phases;
     this.#observer = typeof observer === 'function' ? observer({ vm: this.vm, cpu: this.cpu }) : observer;
@@ -124,32 +146,37 @@ export class TraceReplay {
 
   /** Replays events `from` to `to` of a piece. UserError for an event that the guest cannot do. */
   run(trace: Int32Array, from: number, to: number): void {
-    if (this.#stopped !== null) return;
-    try {
-      this.#run(trace, from, to);
-    } catch (error) {
-      if (!(error instanceof GuestStopped)) throw error;
-      this.#stopped = { event: this.#events, reason: error.message };
+    let at = from;
+    while (at < to && this.#stopped === null) {
+      const stopped = this.cpu.run(trace, at, to);
+      this.passed(stopped - at);
+      at = stopped;
+      if (at < to && !this.step(trace[2 * at]!, trace[2 * at + 1]!)) at++;
     }
   }
 
-  #run(trace: Int32Array, from: number, to: number): void {
-    const { cpu } = this;
-    const first = this.#events - from;
-    for (let at = from; at < to; at++) {
-      const stopped = cpu.run(trace, at, to);
-      this.#reached += stopped - at;
-      if (stopped > at) this.#exitsInARow = 0;
-      at = stopped;
-      if (at === to) break;
-      const lo = trace[2 * at]!;
-      const hi = trace[2 * at + 1]!;
-      const kind = hi >>> KIND_SHIFT;
-      this.#events = first + at;
-      if (kind > EVENT.WRITE) this.#control(kind, lo, hi);
-      else if (this.#settle(cpu.outcome, lo, hi, kind === EVENT.WRITE ? 'write' : 'read')) at--;
+  /** The CPU has done so many accesses, which need nothing else. */
+  passed(accesses: number): void {
+    this.#reached += accesses;
+    this.#events += accesses;
+    if (accesses > 0) this.#exitsInARow = 0;
+  }
+
+  /** What comes of the next event, at which the CPU stopped. True when it is to run again. */
+  step(lo: number, hi: number): boolean {
+    const kind = hi >>> KIND_SHIFT;
+    try {
+      const again =
+        kind > EVENT.WRITE
+          ? this.#control(kind, lo, hi)
+          : this.#settle(this.cpu.outcome, lo, hi, kind === EVENT.WRITE ? 'write' : 'read');
+      if (!again) this.#events++;
+      return again;
+    } catch (error) {
+      if (!(error instanceof GuestStopped)) throw error;
+      this.#stopped = { event: this.#events, reason: error.message };
+      return false;
     }
-    this.#events = first + to;
   }
 
   /** The VM goes; no page is left. */
@@ -236,44 +263,44 @@ export class TraceReplay {
     return true;
   }
 
-  #control(kind: number, lo: number, hi: number): void {
+  #control(kind: number, lo: number, hi: number): boolean {
     const { cpu, kernel } = this;
     const { registers } = cpu;
     switch (kind) {
       case EVENT.EXEC:
-        this.#fetch(lo, hi);
-        return;
+        return this.#fetch(lo, hi);
       case EVENT.EDIT:
         this.#edit(lo, hi);
-        return;
+        return false;
       case EVENT.INVLPG:
         if (!kernel.interceptsInvalidation()) {
           cpu.flushAddress(linear(lo, hi));
-          return;
+          return false;
         }
         this.#exit('invlpg');
         kernel.invlpg(linear(lo, hi));
         this.#enter();
-        return;
+        return false;
       case EVENT.CPL:
         if (lo !== 0 && lo !== 3) this.#refuse(lo, hi, '0 or 3');
         registers.cpl = lo;
-        return;
+        return false;
       case EVENT.AC:
         if (lo !== 0 && lo !== 1) this.#refuse(lo, hi, '0 or 1');
         registers.rflagsAc = lo;
         cpu.registersChanged();
-        return;
+        return false;
       case EVENT.PHASE:
         if (lo < 0 || lo >= this.#phases) this.#refuse(lo, hi, `a phase below ${this.#phases}, as the header names`);
         this.#exit('io');
         this.#observer.phase?.(lo);
         this.#enter();
-        return;
+        return false;
       default: {
         const write = this.guest.registerWrite(lo, hi, registers.cr0, this.#events);
-        if (write !== null) this.#write(write);
-        else this.#refuse(lo, hi, 'a kind of event of docs/traces.md');
+        if (write === null) this.#refuse(lo, hi, 'a kind of event of docs/traces.md');
+        this.#write(write);
+        return false;
       }
     }
   }
@@ -282,19 +309,15 @@ export class TraceReplay {
     throw eventError(this.#events, describeEvent(lo, hi), expected);
   }
 
-  #fetch(lo: number, hi: number): void {
+  #fetch(lo: number, hi: number): boolean {
     const { cpu } = this;
     const access = ACCESS.FETCH | (cpu.registers.cpl === 3 ? ACCESS.USER : 0);
-    for (;;) {
-      const outcome = cpu.access(lo << 12, addressHighOf(lo, hi), access);
-      if (outcome === OUTCOME.DONE) {
-        this.#reached++;
-        this.#fetchSum = (this.#fetchSum + cpu.frame) | 0;
-        this.#exitsInARow = 0;
-        return;
-      }
-      if (!this.#settle(outcome, lo, hi, 'fetch')) return;
-    }
+    const outcome = cpu.access(lo << 12, addressHighOf(lo, hi), access);
+    if (outcome !== OUTCOME.DONE) return this.#settle(outcome, lo, hi, 'fetch');
+    this.#reached++;
+    this.#fetchSum = (this.#fetchSum + cpu.frame) | 0;
+    this.#exitsInARow = 0;
+    return false;
   }
 
   /** Under shadow paging a store to a table is one that KVM executes; otherwise KVM does not see it. */
@@ -332,7 +355,7 @@ export class TraceReplay {
   #perform({ register, value, noflush }: RegisterEvent): WriteResult {
     const { cpu, kernel } = this;
     return kernel.intercepts(register, value)
-      ? writeThrough({ cpu, kernel }, register, value, noflush)
+      ? writeThrough({ kernel }, register, value, noflush)
       : writeNatively(cpu, register, value, noflush);
   }
 }

@@ -9,7 +9,7 @@ import { guestOf, tracePieces, wholeTrace } from '../../src/trace/generate/strea
 import { HardwareReplay } from '../../src/trace/hardware-replay.ts';
 import type { TraceHeader } from '../../src/trace/header.ts';
 import { TraceReader } from '../../src/trace/reader.ts';
-import { RecordedReplay, replayTrace } from '../../src/trace/replay-file.ts';
+import { replayTrace } from '../../src/trace/replay-file.ts';
 import { TraceWriter } from '../../src/trace/writer.ts';
 import { fileOf, header, sourceOf } from './memory-file.ts';
 
@@ -152,15 +152,14 @@ describe('memory', () => {
     expect(buffers.size).toBe(1);
   });
 
-  it('of a record depends on what happens, not on how often', () => {
-    const sizeAfter = (events: number): number => {
-      const replay = RecordedReplay.of(eraOf('cpu-role'), generatedHeader('shadow-wp', { ...spec, events }), npt);
-      if (!(replay instanceof RecordedReplay)) throw new Error(replay.unavailable);
-      for (const { words, count } of tracePieces({ ...spec, events })) replay.replay.run(words, 0, count);
-      const record = replay.finish('memory');
-      const lists = Object.values(record).filter((value) => Array.isArray(value));
+  it('of a record depends on what happens, not on how often', async () => {
+    const sizeAfter = async (events: number): Promise<number> => {
+      const header = generatedHeader('shadow-wp', { ...spec, events });
+      const trace = { header, pieces: () => tracePieces({ ...spec, events }), damage: null };
+      const [record] = await replayTrace(trace, [eraOf('cpu-role')], npt);
+      const lists = Object.values(record!).filter((value) => Array.isArray(value));
       return lists.reduce((sum, list) => sum + list.length, 0);
     };
-    expect(sizeAfter(60_000)).toBe(sizeAfter(20_000));
+    expect(await sizeAfter(60_000)).toBe(await sizeAfter(20_000));
   });
 });
