@@ -3,7 +3,7 @@ import type { Era } from '../era.ts';
 import { UserError } from '../errors.ts';
 import { compareRecords } from '../replay/compare.ts';
 import type { HostOptions } from '../replay/host.ts';
-import { resolvePort } from '../replay/ports.ts';
+import { loadPort } from '../replay/ports.ts';
 import { isAvailable, type ReplayRecord } from '../replay/record.ts';
 import { replay } from '../replay/run.ts';
 import { compareDocument, compareJson, compareJsonl } from '../report/compare.ts';
@@ -33,7 +33,7 @@ export const compareCommand: Command = {
   async run(args) {
     const workload = loadWorkload(args.workload as string);
     const options = hostOptions(args);
-    const [a, b] = [resolvePort(args.a as string), resolvePort(args.b as string)];
+    const [a, b] = [await loadPort(args.a as string), await loadPort(args.b as string)];
     const comparison = compareRecords(a, run(a, workload, options), b, run(b, workload, options));
     const render = { json: compareJson, jsonl: compareJsonl }[args.format as string];
     const document = args.format === 'md' ? renderMarkdown : renderText;

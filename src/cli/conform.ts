@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { FileResult } from '../conform/result.ts';
 import { conformFile } from '../conform/run.ts';
-import { findPort } from '../replay/ports.ts';
+import { findPort } from '../replay/every-port.ts';
 import { conformJson, conformText } from '../report/conform.ts';
 import type { Command } from './commands.ts';
 import { exit } from './exit.ts';

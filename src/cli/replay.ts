@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Era } from '../era.ts';
 import { eraRecord } from '../facts/index.ts';
-import { resolvePorts } from '../replay/ports.ts';
+import { loadPorts } from '../replay/ports.ts';
 import type { ReplayResult } from '../replay/record.ts';
 import { replay } from '../replay/run.ts';
 import { renderMarkdown, renderText } from '../report/document.ts';
@@ -43,7 +43,7 @@ export const replayCommand: Command = {
       .option('phases', { type: 'boolean', default: false, describe: 'every counter of every phase' })
       .option('format', { choices: formats, default: 'text', describe: 'form of the output' }),
   async run(args) {
-    const eras = resolvePorts(args.eras as string);
+    const eras = await loadPorts(args.eras as string);
     const results = await replayAll(args.workload as string, eras, args);
     process.stdout.write(render(results, args.format as (typeof formats)[number], args));
     return exit.ok;

@@ -2,7 +2,7 @@
 import { answerRoleRow, parseRoleRow } from '../conform/role-row.ts';
 import type { Era } from '../era.ts';
 import { UserError } from '../errors.ts';
-import { resolvePort } from '../replay/ports.ts';
+import { resolvePort } from '../replay/every-port.ts';
 import { answerLines } from './batch.ts';
 import type { Command } from './commands.ts';
 import { exit } from './exit.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { resolvePorts } from '../replay/ports.ts';
+import { loadPorts } from '../replay/ports.ts';
 import type { UsesReport } from '../replay/uses.ts';
 import { everyWay, usesOf } from '../replay/uses.ts';
 import { renderMarkdown } from '../report/document.ts';
@@ -34,7 +34,7 @@ export const usesCommand: Command = {
   async run({ workload, eras, mmu, format }) {
     const names = workload === undefined ? bundledWorkloads().map(({ name }) => name) : [workload as string];
     const workloads = names.map(loadWorkload);
-    const reports = resolvePorts(eras as string).map((era) =>
+    const reports = (await loadPorts(eras as string)).map((era) =>
       usesOf(
         era,
         workloads,

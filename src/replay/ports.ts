@@ -1,29 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { eras } from '../../snapshots/index.ts';
+import { ports } from '../../snapshots/index.ts';
 import type { Era } from '../era.ts';
-import { UserError } from '../errors.ts';
 import { resolveEra, resolveEras } from '../facts/index.ts';
 
-/** The ports that an era expression names (`all`, `cpu-role`, `e5ed0fb0^`, `v5.17`, `5.19..6.4`, commas between several). */
-export function resolvePorts(expression: string): Era[] {
-  return resolveEras(expression).map(({ id }) => portOf(id));
+/** Loads the ports that an era expression names (`all`, `cpu-role`, `e5ed0fb0^`, `v5.17`, `5.19..6.4`, commas between several). */
+export function loadPorts(expression: string): Promise<Era[]> {
+  return Promise.all(resolveEras(expression).map(({ id }) => loadById(id)));
 }
 
-/** The port of one era; UserError when the expression names none or several. */
-export const resolvePort = (expression: string): Era => portOf(resolveEra(expression).id);
+/** Loads the port of one era; rejects with a UserError when the expression names none or several. */
+export const loadPort = async (expression: string): Promise<Era> => loadById(resolveEra(expression).id);
 
-/** The port that a vector file is about, or undefined when no era is called that. */
-export function findPort(subject: string): Era | undefined {
-  try {
-    return resolvePort(subject);
-  } catch (error) {
-    if (error instanceof UserError) return undefined;
-    throw error;
-  }
-}
-
-function portOf(id: string): Era {
-  const port = eras.find((era) => era.id === id);
-  if (!port) throw new Error(`era ${id} has facts but no port`);
-  return port;
+async function loadById(id: string): Promise<Era> {
+  const entry = ports.find((port) => port.id === id);
+  if (!entry) throw new Error(`era ${id} has facts but no port`);
+  return await entry.load();
 }

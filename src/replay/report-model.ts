@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { eras as ports } from '../../snapshots/index.ts';
+import { eras as ports } from '../../snapshots/all.ts';
 import { UserError } from '../errors.ts';
 import { loadFacts, resolveEras } from '../facts/index.ts';
 import type { Workload } from '../workload/ops.ts';

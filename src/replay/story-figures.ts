@@ -4,9 +4,9 @@ import { eraRecord, type FigureValue, type Story, type StoryFigures, stopEras } 
 import { hex32 } from '../role/layout.ts';
 import { projectRoot } from '../root.ts';
 import { loadWorkload } from '../workload/bundled.ts';
+import { resolvePort } from './every-port.ts';
 import { figuresOf } from './figures.ts';
 import type { HostOptions } from './host.ts';
-import { resolvePort } from './ports.ts';
 import { isAvailable, type ReplayRecord, type ReplayResult } from './record.ts';
 import { replay } from './run.ts';
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Workload } from '../workload/ops.ts';
+import { resolvePort } from './every-port.ts';
 import type { HostOptions } from './host.ts';
-import { resolvePort } from './ports.ts';
 import type { ReplayResult } from './record.ts';
 import { replay } from './run.ts';
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { z } from 'zod';
 import { UserError } from '../errors.ts';
-import { resolvePort } from '../replay/ports.ts';
+import { resolvePort } from '../replay/every-port.ts';
 import { type Counts, isAvailable, type NotInEra, type ReplayRecord } from '../replay/record.ts';
 import type { ReplayOptions } from '../replay/run.ts';
 import { machineVersion, portVersion } from './versions.ts';

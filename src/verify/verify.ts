@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { eras as ports } from '../../snapshots/index.ts';
+import { eras as ports } from '../../snapshots/all.ts';
 import type { EraRecord } from '../facts/index.ts';
 import type { Layout } from '../role/layout.ts';
 import { checkCitation, subjectOf } from './citation-check.ts';

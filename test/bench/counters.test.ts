@@ -2,7 +2,7 @@
 /** The machine does the work that the C program does: all of its counters, and the checksum of the frames reached. */
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { eras } from '../../snapshots/index.ts';
+import { eras } from '../../snapshots/all.ts';
 import { type BenchCounters, differences } from './counters.ts';
 import { kernelRules } from './kernel-rules.ts';
 import { machineFor } from './machine.ts';

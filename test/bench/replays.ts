@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { join } from 'node:path';
-import { eras } from '../../snapshots/index.ts';
+import { eras } from '../../snapshots/all.ts';
 import { replay } from '../../src/replay/run.ts';
 import { readOpsFile } from '../../src/workload/read.ts';
 import { median, rounded } from './measure.ts';

@@ -3,7 +3,7 @@
  * Measures one workload, or the replays, in a process of its own, so that no workload meets code that was optimised for
  * another. Arguments: the project's folder, the C program, an era, scale, runs, and a workload's name or `replays`.
  */
-import { eras } from '../../snapshots/index.ts';
+import { eras } from '../../snapshots/all.ts';
 import { CProgram } from './c-program.ts';
 import { measure } from './measure.ts';
 import { measureReplays } from './replays.ts';

@@ -7,7 +7,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { conformFile } from '../../src/conform/run.ts';
 import { UserError } from '../../src/errors.ts';
-import { findPort } from '../../src/replay/ports.ts';
+import { findPort } from '../../src/replay/every-port.ts';
 
 const vectors = (name: string) => fileURLToPath(new URL(`../vectors/${name}`, import.meta.url));
 let folder: string;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { conformFile } from '../../src/conform/run.ts';
-import { findPort } from '../../src/replay/ports.ts';
+import { findPort } from '../../src/replay/every-port.ts';
 
 const folder = fileURLToPath(new URL('../vectors', import.meta.url));
 const files = readdirSync(folder).sort();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { describe, expect, it } from 'vitest';
-import { eras } from '../../snapshots/index.ts';
+import { eras } from '../../snapshots/all.ts';
 import type { Era, Mode } from '../../src/era.ts';
 import { Executor } from '../../src/replay/execute.ts';
 import { Guest, GuestStopped } from '../../src/replay/guest.ts';

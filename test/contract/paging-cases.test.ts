@@ -6,7 +6,7 @@
  *     4-level: table 32 → 33 → 34 → 35 (leaf);   32-bit: 32 → 35.   Entry 1 of the leaf maps the leaf itself.
  */
 import { describe, expect, it } from 'vitest';
-import { eras } from '../../snapshots/index.ts';
+import { eras } from '../../snapshots/all.ts';
 import { ACCESS } from '../../src/sim/paging-bits.ts';
 import { CR0, CR4, EFER } from '../../src/sim/registers.ts';
 import { Guest } from './guest.ts';

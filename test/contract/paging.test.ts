@@ -9,7 +9,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { eras } from '../../snapshots/index.ts';
+import { eras } from '../../snapshots/all.ts';
 import { Guest } from './guest.ts';
 import { brokenInvariants } from './invariants.ts';
 import { hasGbPages, isKernelBug, leniencyOf } from './leniencies.ts';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { describe, expect, it } from 'vitest';
-import { eras } from '../../snapshots/index.ts';
+import { eras } from '../../snapshots/all.ts';
 import type { Feature, Mode } from '../../src/era.ts';
 import { hostFor } from '../../src/replay/host.ts';
 import type { Host } from '../../src/sim/host.ts';

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { eras } from '../../snapshots/index.ts';
+import { eras } from '../../snapshots/all.ts';
 import { check } from '../../src/facts/check.ts';
 import { citedCommits } from '../../src/facts/cited.ts';
 import { citedFile } from '../../src/facts/cited-schema.ts';

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { releaseOf } from '../../src/parity/releases.ts';
-import { resolvePort } from '../../src/replay/ports.ts';
+import { resolvePort } from '../../src/replay/every-port.ts';
 import type { Layout } from '../../src/role/layout.ts';
 import { recordingsFolder } from './recordings.ts';
 

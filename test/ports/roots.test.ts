@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { eras } from '../../snapshots/index.ts';
+import { eras } from '../../snapshots/all.ts';
 import { readVectorText } from '../../src/conform/file.ts';
 import { parseVectorFile, type Row, type VectorFile } from '../../src/conform/format.ts';
 import { conformParsed, same } from '../../src/conform/run.ts';

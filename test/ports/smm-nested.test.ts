@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { describe, expect, it } from 'vitest';
-import { eras } from '../../snapshots/index.ts';
+import { eras } from '../../snapshots/all.ts';
 import type { MmuKind } from '../../src/era.ts';
 import { hostFor } from '../../src/replay/host.ts';
 import { CR0, CR4, EFER } from '../../src/sim/registers.ts';

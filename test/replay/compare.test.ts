@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { describe, expect, it } from 'vitest';
 import { compareRecords } from '../../src/replay/compare.ts';
+import { resolvePort } from '../../src/replay/every-port.ts';
 import type { HostOptions } from '../../src/replay/host.ts';
-import { resolvePort } from '../../src/replay/ports.ts';
 import { isAvailable } from '../../src/replay/record.ts';
 import { replay } from '../../src/replay/run.ts';
 import { parseOps } from '../../src/workload/parse.ts';

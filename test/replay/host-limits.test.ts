@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** SVM is AMD's and VMX is Intel's: APM vol. 2 15.1, SDM vol. 3C 24.6. */
 import { describe, expect, it } from 'vitest';
-import { resolvePort } from '../../src/replay/ports.ts';
+import { resolvePort } from '../../src/replay/every-port.ts';
 import { isAvailable } from '../../src/replay/record.ts';
 import { replay } from '../../src/replay/run.ts';
 import { renderMarkdown, renderText } from '../../src/report/document.ts';

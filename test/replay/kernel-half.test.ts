@@ -4,7 +4,7 @@
  * ones (SDM vol. 1 3.3.7.1). What the guest's handler sees in CR2 must be exact, and INVLPG and INVPCID must hit the page.
  */
 import { describe, expect, it } from 'vitest';
-import { eras } from '../../snapshots/index.ts';
+import { eras } from '../../snapshots/all.ts';
 import type { Mode } from '../../src/era.ts';
 import { isAvailable } from '../../src/replay/record.ts';
 import { replay } from '../../src/replay/run.ts';

@@ -4,8 +4,8 @@
  * nothing: the same work at every step, the same counters, the same words for the tables.
  */
 import { describe, expect, it } from 'vitest';
+import { resolvePort } from '../../src/replay/every-port.ts';
 import type { HostOptions } from '../../src/replay/host.ts';
-import { resolvePort } from '../../src/replay/ports.ts';
 import { isAvailable, type ReplayRecord } from '../../src/replay/record.ts';
 import { replay } from '../../src/replay/run.ts';
 import { bundledWorkloads, loadWorkload } from '../../src/workload/bundled.ts';

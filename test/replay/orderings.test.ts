@@ -13,7 +13,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import type { MmuImplementation, MmuKind } from '../../src/era.ts';
-import { resolvePort } from '../../src/replay/ports.ts';
+import { resolvePort } from '../../src/replay/every-port.ts';
 import { isAvailable } from '../../src/replay/record.ts';
 import { replay } from '../../src/replay/run.ts';
 import { loadWorkload } from '../../src/workload/bundled.ts';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { beforeAll, describe, expect, it } from 'vitest';
-import { eras } from '../../snapshots/index.ts';
+import { eras } from '../../snapshots/all.ts';
 import { usesOf as tableOf } from '../../src/facts/load.ts';
 import { type UseRow, usesOf } from '../../src/replay/uses.ts';
 import { usesCsv, usesText } from '../../src/report/uses.ts';

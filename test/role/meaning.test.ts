@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { describe, expect, it } from 'vitest';
-import { eras } from '../../snapshots/index.ts';
+import { eras } from '../../snapshots/all.ts';
 import { baseFacts, compareFacts, derivedFacts, extendedFacts, type RoleComparison } from '../../src/role/meaning.ts';
 
 /**

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { eras } from '../../snapshots/index.ts';
+import { eras } from '../../snapshots/all.ts';
 import { UserError } from '../../src/errors.ts';
 import { replay } from '../../src/replay/run.ts';
 import { runCell } from '../../src/sweep/cell.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { eras } from '../../snapshots/index.ts';
+import { eras } from '../../snapshots/all.ts';
 import { UserError } from '../../src/errors.ts';
 import { isAvailable, type ReplayRecord } from '../../src/replay/record.ts';
 import { replay } from '../../src/replay/run.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What a replay of a trace records, and that its memory does not grow with the trace. */
 import { describe, expect, it } from 'vitest';
-import { eras } from '../../snapshots/index.ts';
+import { eras } from '../../snapshots/all.ts';
 import { isAvailable, type ReplayRecord } from '../../src/replay/record.ts';
 import { EVENT, pageWord } from '../../src/trace/events.ts';
 import { generatedHeader, traceSpec } from '../../src/trace/generate/options.ts';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Every era translates a trace as the hardware alone does, whatever lies between. */
 import { describe, expect, it } from 'vitest';
-import { eras } from '../../snapshots/index.ts';
+import { eras } from '../../snapshots/all.ts';
 import type { MmuKind } from '../../src/era.ts';
 import { hostFor } from '../../src/replay/host.ts';
 import { EDIT_FLAG, EVENT, editWord, eventCount, pageWord } from '../../src/trace/events.ts';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { describe, expect, test } from 'vitest';
-import { eras } from '../../snapshots/index.ts';
+import { eras } from '../../snapshots/all.ts';
 import { loadFacts } from '../../src/facts/index.ts';
 import { citationsOf } from '../../src/verify/citations.ts';
 import { citedByPort, citedByUses } from '../../src/verify/cited.ts';

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { eras } from '../../snapshots/index.ts';
+import { eras } from '../../snapshots/all.ts';
 import { eraRecord, loadFacts } from '../../src/facts/index.ts';
 import type { Layout } from '../../src/role/layout.ts';
 import { citedByPort, citedByUses } from '../../src/verify/cited.ts';
