@@ -153,7 +153,6 @@ export function mmu_set_spte(
   let was_rmapped = false;
   let flush = false;
   let ret = RET_PF_FIXED;
-  kvm.vm.counters.set_spte++;
   if (is_shadow_present_pte(old_lo, old_hi)) {
     if (level > PT_PAGE_TABLE_LEVEL && !is_large_pte(old_lo)) {
       drop_parent_pte(kvm, child_of(kvm, sptep), sptep);
@@ -169,7 +168,9 @@ export function mmu_set_spte(
     kvm_make_request(KVM_REQ.TLB_FLUSH_CURRENT, vcpu);
   }
   if ((set_spte_ret & SET_SPTE_NEED_REMOTE_TLB_FLUSH) !== 0 || flush) kvm_flush_remote_tlbs(kvm);
+  // An entry that stays as it was is not traced either, unless the access is emulated for it.
   if ((set_spte_ret & SET_SPTE_SPURIOUS) !== 0 && ret === RET_PF_FIXED) ret = RET_PF_SPURIOUS;
+  else kvm.vm.counters.set_spte++;
   if (!was_rmapped && is_shadow_present_pte(spte_lo(kvm, sptep), spte_hi(kvm, sptep))) rmap_add(kvm, sptep, gfn);
   return ret;
 }
