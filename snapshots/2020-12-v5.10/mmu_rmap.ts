@@ -11,11 +11,15 @@ import type { AddressSpace } from '../../src/sim/vm.ts';
 import { page_role } from './role.ts';
 import {
   is_large_pte,
+  is_last_spte,
   is_shadow_present_pte,
   KVM_PAGES_PER_HPAGE,
   mmu_spte_clear_no_track,
   PT_PAGE_TABLE_LEVEL,
   PT_PDPE_LEVEL,
+  PT_WRITABLE_MASK,
+  SHADOW_PT_INDEX,
+  SPTE_MMU_WRITEABLE,
   spte_hi,
   spte_index,
   spte_lo,
@@ -73,15 +77,52 @@ export function drop_large_spte(vcpu: kvm_vcpu, sptep: number): void {
   kvm_flush_remote_tlbs(kvm);
 }
 
-/** v5.10.262 mmu.c kvm_mmu_slot_gfn_write_protect: every mapping of the frame, of any size. True: flush. */
-function kvm_mmu_slot_gfn_write_protect(kvm: kvm, { rmap }: AddressSpace, gfn: number): boolean {
+/**
+ * v5.10.262 mmu.c kvm_mmu_slot_gfn_write_protect: every mapping of the frame, of any size, and of any tree of the TDP MMU.
+ * True: flush.
+ */
+function kvm_mmu_slot_gfn_write_protect(kvm: kvm, slot: AddressSpace, gfn: number): boolean {
   let flush = false;
   for (let level = PT_PAGE_TABLE_LEVEL; level <= PT_PDPE_LEVEL; level++) {
-    for (const sptep of rmap.entries(gfn, level)) {
+    for (const sptep of slot.rmap.entries(gfn, level)) {
       if (spte_write_protect(kvm, sptep, true)) flush = true;
     }
   }
+  if (kvm_tdp_mmu_write_protect_gfn(kvm, slot, gfn)) flush = true;
   return flush;
+}
+
+/** v5.10.262 tdp_mmu.c kvm_tdp_mmu_write_protect_gfn: in the trees of the address space. True: flush. */
+function kvm_tdp_mmu_write_protect_gfn(kvm: kvm, slot: AddressSpace, gfn: number): boolean {
+  let spte_set = false;
+  for (const root of kvm.tdp_mmu_roots) {
+    if (kvm_memslots_for_spte_role(kvm, root, 'kvm_mmu_page_as_id') !== slot) continue;
+    if (write_protect_gfn(kvm, root, gfn)) spte_set = true;
+  }
+  return spte_set;
+}
+
+/**
+ * v5.10.262 tdp_mmu.c write_protect_gfn: the leaf for the frame in one tree. Levels are counted, as C's iterator does: the
+ * role of a table says that of the entry above.
+ */
+function write_protect_gfn(kvm: kvm, root: number, gfn: number): boolean {
+  const { pages, counters } = kvm.vm;
+  let sp = root;
+  for (let level = page_role.level(kvm.page(root), 'write_protect_gfn'); ; level--) {
+    const index = SHADOW_PT_INDEX(gfn * 4096, level);
+    const lo = pages.entryLow(sp, index);
+    const hi = pages.entryHigh(sp, index);
+    if (!is_shadow_present_pte(lo, hi)) return false;
+    if (is_last_spte(lo, level)) {
+      const new_lo = lo & ~(PT_WRITABLE_MASK | SPTE_MMU_WRITEABLE);
+      if (new_lo === lo) return false;
+      counters.tdp_spte_changed++;
+      pages.setEntry(sp, index, new_lo, hi);
+      return true;
+    }
+    sp = pages.idOfFrame(spte_to_pfn(lo, hi));
+  }
 }
 
 /** v5.10.262 mmu.c rmap_write_protect, in the address space that the vCPU is in. */

@@ -30,7 +30,7 @@ export const PT_WRITABLE_MASK = 1 << 1;
 export const PT_PAGE_SIZE_MASK = 1 << 7;
 /** Software bits of an SPTE, in the low half. */
 const SPTE_HOST_WRITEABLE = 1 << 10;
-const SPTE_MMU_WRITEABLE = 1 << 11;
+export const SPTE_MMU_WRITEABLE = 1 << 11;
 /** Bit 52, in the high half: the entry has no accessed and dirty bits. */
 const SPTE_AD_DISABLED_MASK_HI = 1 << 20;
 /** Bits R and X of an access-tracked EPT entry are parked 54 bits up, which is 22 in the high half. */
