@@ -11,9 +11,9 @@ import { tableIndexOfFrame } from '../../src/sim/address-parts.ts';
 import {
   kvm_mmu_hugepage_adjust,
   type kvm_page_fault,
-  RET_PF_EMULATE,
   RET_PF_FIXED,
   RET_PF_SPURIOUS,
+  RET_PF_WRITE_PROTECTED,
 } from './mmu_fault.ts';
 import { kvm_flush_remote_tlbs, tdp_spte_set } from './mmu_rmap.ts';
 import { kvm_mmu_page_role, page_role, root_role } from './role.ts';
@@ -229,7 +229,7 @@ function tdp_mmu_map_handle_target_level(vcpu: kvm_vcpu, fault: kvm_page_fault, 
       kvm_flush_remote_tlbs(kvm);
     }
   }
-  if (wrprot && fault.write) ret = RET_PF_EMULATE;
+  if (wrprot && fault.write) ret = RET_PF_WRITE_PROTECTED;
   kvm.vm.counters.set_spte++;
   return ret;
 }
