@@ -101,6 +101,14 @@ export interface EraVcpu {
   /** A page fault under shadow paging, or a nested-page fault or EPT violation. */
   fault(exit: FaultExit): FaultOutcome;
   /**
+   * Asked after fault() said 'emulate', when KVM has read an instruction that is not made for writing page tables. True:
+   * the table it hit is shadowed no longer, and the guest runs it once more. `instruction` is its address; `emulatable`:
+   * the emulator has it.
+   */
+  retriesInstruction?(instruction: number, emulatable: boolean): boolean;
+  /** Whether the emulator takes the address of a two-dimensional fault instead of walking the guest's tables once more. */
+  readonly knowsFaultAddress: boolean;
+  /**
    * Whether an INT n whose delivery met an exit is delivered again by KVM, which must know where the instruction ends;
    * otherwise the guest executes it again.
    */
@@ -135,6 +143,8 @@ export interface FaultExit {
   readonly code: number;
   /** The access was one of the CPU's own while it delivered an event, which has to be delivered again. */
   readonly duringDelivery?: boolean;
+  /** Address of the instruction that runs, or of the code it is in. Absent: another than at the last fault. */
+  readonly instruction?: number;
 }
 
 /** retry: fixed, run the instruction again. injected: the guest gets a #PF. emulate: KVM executes the instruction. */

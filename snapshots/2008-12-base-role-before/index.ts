@@ -53,6 +53,8 @@ class Vcpu implements EraVcpu {
   readonly view: EraView;
   /** v2.6.29 svm.c wrmsr_interception, halt_interception, vmrun_interception ...: each sets next_rip itself. */
   readonly knowsLengths = true;
+  /** The emulator translates every address anew. */
+  readonly knowsFaultAddress = false;
   /** An event of INT n that met an exit is forgotten: the guest executes the instruction again (until v2.6.31). */
   readonly reinjectsSoftwareInterrupts = false;
   readonly #vcpu: kvm_vcpu;

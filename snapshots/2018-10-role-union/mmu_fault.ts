@@ -4,8 +4,9 @@
  *
  * Left out: the host's page lookup with its waits and retries (guest RAM is there: frame n is host frame n),
  * transparent huge pages (hugetlbfs-like backing is Vm.hostPageLevel), MTRR checks, reserved-bit faults (there are no
- * MMIO SPTEs), the unprotect-and-retry of emulated instructions that do not write page tables, host async faults.
+ * MMIO SPTEs), host async faults.
  */
+import { is_guest_mode } from './calc.ts';
 import { gva_to_gpa, page_fault, UNMAPPED_GVA } from './mmu_handlers.ts';
 import {
   child_of,
@@ -309,6 +310,35 @@ export function kvm_mmu_unprotect_page_virt(vcpu: kvm_vcpu, gva: number): void {
 }
 
 /**
+ * 36d9594dfbf2 x86.c retry_instruction and, for an instruction that the emulator lacks, reexecute_instruction: what it hit is
+ * shadowed no longer, and it runs in the guest again. The same instruction at the same address twice in a row is emulated.
+ */
+export function retry_instruction(vcpu: kvm_vcpu, eip: number, emulatable: boolean): boolean {
+  const { retry } = vcpu;
+  const { cr2_or_gpa } = retry;
+  const again = eip === retry.last_eip && cr2_or_gpa === retry.last_addr;
+  retry.last_eip = -1;
+  if (!retry.allowed || (again && emulatable)) return false;
+  if (!again) {
+    retry.last_eip = eip;
+    retry.last_addr = cr2_or_gpa;
+  }
+  const user = vcpu.registers.cpl === 3 ? PFERR_USER_MASK : 0;
+  const direct = direct_map(vcpu.mmu, 'retry_instruction') !== 0;
+  const gpa = direct ? cr2_or_gpa : gva_to_gpa(vcpu, vcpu.walk_mmu, cr2_or_gpa, PFERR_WRITE_MASK | user);
+  if (gpa !== UNMAPPED_GVA) kvm_mmu_unprotect_page(vcpu.kvm, Math.floor(gpa / 4096));
+  return true;
+}
+
+/** The end of 36d9594dfbf2 mmu.c kvm_mmu_page_fault: no retry for devices (mmio_info_in_cache), nor for L2. */
+function allow_retry(vcpu: kvm_vcpu, addr: number): void {
+  const { retry, mmu, walker } = vcpu;
+  const gfn = direct_map(mmu, 'kvm_mmu_page_fault') !== 0 ? Math.floor(addr / 4096) : walker.gfn;
+  retry.allowed = !is_guest_mode(vcpu) && !is_noslot(vcpu, gfn);
+  retry.cr2_or_gpa = addr;
+}
+
+/**
  * 36d9594dfbf2 mmu.c:5238 kvm_mmu_page_fault
  * `code_hi` is the high half of the error code: bits 32 and 33 of a fault under two-dimensional paging.
  * RET_PF_RETRY lets the guest try again (a fault may have been injected), RET_PF_EMULATE has KVM do the access.
@@ -329,5 +359,6 @@ export function kvm_mmu_page_fault(vcpu: kvm_vcpu, addr: number, error_code: num
     kvm_mmu_unprotect_page(vcpu.kvm, Math.floor(addr / 4096));
     return RET_PF_RETRY;
   }
+  allow_retry(vcpu, addr);
   return r;
 }

@@ -12,6 +12,7 @@ import {
   PFERR_FETCH_MASK,
   PFERR_USER_MASK,
   PFERR_WRITE_MASK,
+  retry_instruction,
 } from './mmu_fault.ts';
 import { get_cr3, gva_to_gpa, inject_page_fault, UNMAPPED_GVA } from './mmu_handlers.ts';
 import { kvm_mmu_invalidate_zap_all_pages } from './mmu_pages.ts';
@@ -122,6 +123,8 @@ class PortVcpu implements EraVcpu {
   readonly view: EraView;
   /** v4.20 svm.c wrmsr_interception, halt_interception, vmrun_interception ...: each sets next_rip itself. */
   readonly knowsLengths = true;
+  /** v4.13 and later, x86.c emulator_read_write_onepage: gpa_available. */
+  readonly knowsFaultAddress = true;
   /** VMX alone, whose event injection takes an instruction length. */
   readonly reinjectsSoftwareInterrupts: boolean;
   readonly #vcpu: kvm_vcpu;
@@ -212,6 +215,10 @@ class PortVcpu implements EraVcpu {
     const result = kvm_mmu_page_fault(vcpu, address, exit.code, exit.hi);
     if (vcpu.faults_injected !== before) return 'injected';
     return result === RET_PF_EMULATE ? 'emulate' : 'retry';
+  }
+
+  retriesInstruction(instruction: number, emulatable: boolean): boolean {
+    return retry_instruction(this.#vcpu, instruction, emulatable);
   }
 
   translate(gva: number, access: 'read' | 'write' | 'fetch', user: boolean): number {

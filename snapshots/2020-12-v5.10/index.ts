@@ -15,6 +15,7 @@ import {
   PFERR_FETCH_MASK,
   PFERR_USER_MASK,
   PFERR_WRITE_MASK,
+  retry_instruction,
 } from './mmu_fault.ts';
 import { gva_to_gpa, kvm_inject_emulated_page_fault, UNMAPPED_GVA } from './mmu_handlers.ts';
 import { kvm_mmu_zap_all, kvm_mmu_zap_all_fast } from './mmu_pages.ts';
@@ -128,6 +129,8 @@ class PortVcpu implements EraVcpu {
    * v5.10.262 svm/svm.c skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads it.
    */
   readonly knowsLengths = false;
+  /** v4.13 and later, x86.c emulator_read_write_onepage: gpa_available. */
+  readonly knowsFaultAddress = true;
   /** VMX alone, whose event injection takes an instruction length. */
   readonly reinjectsSoftwareInterrupts: boolean;
   readonly #vcpu: kvm_vcpu;
@@ -218,6 +221,10 @@ class PortVcpu implements EraVcpu {
     const result = kvm_mmu_page_fault(vcpu, address, exit.code, exit.hi);
     if (vcpu.faults_injected !== before) return 'injected';
     return result === RET_PF_EMULATE ? 'emulate' : 'retry';
+  }
+
+  retriesInstruction(instruction: number, emulatable: boolean): boolean {
+    return retry_instruction(this.#vcpu, instruction, emulatable);
   }
 
   translate(gva: number, access: 'read' | 'write' | 'fetch', user: boolean): number {

@@ -233,6 +233,11 @@ export class kvm_vcpu {
   /** The last #PF handed to the guest, and how many there were. */
   readonly injected = { errorCode: 0, address: 0 };
   faults_injected = 0;
+  /**
+   * vcpu->arch.last_retry_eip and last_retry_addr: the instruction and the address of the last fault that was answered by
+   * unprotecting a table; and of the present one, whether it may be (EMULTYPE_ALLOW_RETRY_PF), and its address.
+   */
+  readonly retry = { last_eip: -1, last_addr: -1, allowed: false, cr2_or_gpa: -1 };
   /** A kvm_mmu_new_pgd since the last guest entry, of which it is not yet known whether a load follows. */
   new_pgd_pending = false;
 

@@ -479,6 +479,27 @@ function kvm_mmu_unprotect_page_virt(vcpu: kvm_vcpu, gva: number): void {
 }
 
 /**
+ * 01b31714bd90 x86.c retry_instruction and, for an instruction that the emulator lacks, reexecute_instruction: what it hit is
+ * shadowed no longer, and it runs in the guest again. The same instruction at the same address twice in a row is emulated.
+ */
+export function retry_instruction(vcpu: kvm_vcpu, eip: number, emulatable: boolean): boolean {
+  const { retry } = vcpu;
+  const { cr2_or_gpa } = retry;
+  const again = eip === retry.last_eip && cr2_or_gpa === retry.last_addr;
+  retry.last_eip = -1;
+  if (!retry.allowed || (again && emulatable)) return false;
+  if (!again) {
+    retry.last_eip = eip;
+    retry.last_addr = cr2_or_gpa;
+  }
+  const user = vcpu.registers.cpl === 3 ? PFEC.U : 0;
+  const direct = root_role.direct(vcpu.mmu, 'retry_instruction') !== 0;
+  const gpa = direct ? cr2_or_gpa : gva_to_gpa(vcpu, vcpu.walk_mmu, cr2_or_gpa, PFEC.W | user);
+  if (gpa !== UNMAPPED_GVA) kvm_mmu_unprotect_page(vcpu.kvm, Math.floor(gpa / 4096));
+  return true;
+}
+
+/**
  * 01b31714bd90 mmu.c kvm_handle_page_fault, kvm_mmu_page_fault:5649, and the exit handlers of the vendor modules that lead
  * there. Fixes what can be fixed; 'injected' leaves the guest's own fault in `vcpu.injected`.
  */
@@ -502,6 +523,11 @@ export function kvm_mmu_page_fault(vcpu: kvm_vcpu, exit: FaultExit): FaultOutcom
     kvm_mmu_unprotect_page(kvm, Math.floor(exit.address / 4096));
     return 'retry';
   }
+  // Devices (mmio_info_in_cache) and L2 get no retry.
+  const { retry, walker } = vcpu;
+  const gfn = direct ? Math.floor(exit.address / 4096) : walker.gfn;
+  retry.allowed = !vcpu.is_guest_mode && kvm_vcpu_memslots(vcpu).memslots.isBacked(gfn);
+  retry.cr2_or_gpa = exit.address;
   return 'emulate';
 }
 

@@ -475,28 +475,52 @@ export function kvm_mmu_page_fault(vcpu: kvm_vcpu, exit: FaultExit): FaultOutcom
   if (vcpu.exception_pending) return 'injected';
   if (r < 0) return 'failed';
   if (r === RET_PF_WRITE_PROTECTED) return kvm_mmu_write_protect_fault(vcpu, exit, error_code);
+  vcpu.retry.allowed = false;
   return r === RET_PF_EMULATE ? 'emulate' : 'retry';
 }
 
 /**
  * v6.12.117 mmu.c kvm_mmu_write_protect_fault. Unprotecting the table is tried where emulation cannot help: when hardware's
- * own walk writes L1's table, and when an event waits to be delivered again. Left out: a second fault of the same
- * instruction at the same address, which is emulated for certain.
+ * own walk writes L1's table, and when an event waits to be delivered again. Not twice in a row for the same instruction
+ * at the same address: that is emulated for certain.
  */
 function kvm_mmu_write_protect_fault(vcpu: kvm_vcpu, exit: FaultExit, error_code: number): FaultOutcome {
   const direct = root_role.direct(vcpu.mmu, 'kvm_mmu_write_protect_fault') !== 0;
   const guest_page = (Math.floor(error_code / 2 ** 32) & PFERR_GUEST_PAGE_HI) !== 0;
   const table_write = guest_page && ((error_code % 2 ** 32) & NESTED_GUEST_PAGE_LO) === NESTED_GUEST_PAGE_LO;
+  const { retry } = vcpu;
+  const eip = exit.instruction ?? Number.NaN;
+  const again = retry.last_eip === eip && retry.last_addr === exit.address;
+  retry.allowed = false;
+  retry.cr2_or_gpa = exit.address;
+  if (again) return 'emulate';
+  retry.last_eip = -1;
   const unprotect = direct ? table_write : exit.duringDelivery === true;
-  return unprotect && kvm_mmu_unprotect_gfn_and_retry(vcpu, exit.address, direct) ? 'retry' : 'emulate';
+  if (unprotect && kvm_mmu_unprotect_gfn_and_retry(vcpu, eip)) return 'retry';
+  retry.allowed = !vcpu.is_guest_mode;
+  return 'emulate';
 }
 
-/** v6.12.117 mmu.c __kvm_mmu_unprotect_gfn_and_retry: true when a table was there. */
-function kvm_mmu_unprotect_gfn_and_retry(vcpu: kvm_vcpu, cr2_or_gpa: number, direct: boolean): boolean {
-  if (direct) return unprotect_gfn(vcpu.kvm, Math.floor(cr2_or_gpa / 4096));
-  const user = vcpu.registers.cpl === 3 ? PFEC.U : 0;
-  const gpa = gva_to_gpa(vcpu, vcpu.walk_mmu, cr2_or_gpa, PFEC.W | user);
-  return gpa !== UNMAPPED_GVA && unprotect_gfn(vcpu.kvm, Math.floor(gpa / 4096));
+/**
+ * v6.12.117 mmu.c __kvm_mmu_unprotect_gfn_and_retry, for the fault of kvm_mmu_write_protect_fault: true when a table was there,
+ * and the instruction at `eip` runs in the guest again.
+ */
+function kvm_mmu_unprotect_gfn_and_retry(vcpu: kvm_vcpu, eip: number): boolean {
+  const { retry } = vcpu;
+  let gpa = retry.cr2_or_gpa;
+  if (root_role.direct(vcpu.mmu, '__kvm_mmu_unprotect_gfn_and_retry') === 0) {
+    const user = vcpu.registers.cpl === 3 ? PFEC.U : 0;
+    gpa = gva_to_gpa(vcpu, vcpu.walk_mmu, gpa, PFEC.W | user);
+  }
+  if (gpa === UNMAPPED_GVA || !unprotect_gfn(vcpu.kvm, Math.floor(gpa / 4096))) return false;
+  retry.last_eip = eip;
+  retry.last_addr = retry.cr2_or_gpa;
+  return true;
+}
+
+/** v6.12.117 x86.c x86_emulate_instruction, for an instruction that does not write page tables. */
+export function retry_instruction(vcpu: kvm_vcpu, eip: number): boolean {
+  return vcpu.retry.allowed && kvm_mmu_unprotect_gfn_and_retry(vcpu, eip);
 }
 
 /**

@@ -25,7 +25,13 @@ import { PFEC } from '../../src/sim/paging-bits.ts';
 import { CR0, CR4, type Registers } from '../../src/sim/registers.ts';
 import type { Vm } from '../../src/sim/vm.ts';
 import { kvm_init_mmu, kvm_mmu_after_set_cpuid } from './calc.ts';
-import { gva_to_gpa, kvm_inject_emulated_page_fault, kvm_mmu_invlpg, kvm_mmu_page_fault } from './mmu_fault.ts';
+import {
+  gva_to_gpa,
+  kvm_inject_emulated_page_fault,
+  kvm_mmu_invlpg,
+  kvm_mmu_page_fault,
+  retry_instruction,
+} from './mmu_fault.ts';
 import { kvm_mmu_track_write, kvm_mmu_zap_all, kvm_mmu_zap_all_fast } from './mmu_pages.ts';
 import { __kvm_mmu_create, kvm_mmu_unload, to_shadow_page } from './mmu_roots.ts';
 import { enter_svm_guest_mode, nested_svm_vmexit } from './nested_svm.ts';
@@ -71,6 +77,8 @@ class Vcpu implements EraVcpu {
    * v7.3.4 svm/svm.c svm_skip_emulated_instruction: without NRIPS the emulator steps over the instruction, and reads it.
    */
   readonly knowsLengths = false;
+  /** v4.13 and later, x86.c emulator_read_write_onepage: gpa_available. */
+  readonly knowsFaultAddress = true;
   /** SVM does since 7e5b5ef8dca3 (v6.0). */
   readonly reinjectsSoftwareInterrupts = true;
   readonly #vcpu: kvm_vcpu;
@@ -188,6 +196,10 @@ class Vcpu implements EraVcpu {
 
   fault(exit: FaultExit): FaultOutcome {
     return kvm_mmu_page_fault(this.#vcpu, exit);
+  }
+
+  retriesInstruction(instruction: number): boolean {
+    return retry_instruction(this.#vcpu, instruction);
   }
 
   /** v7.3.4 x86.c kvm_mmu_gva_to_gpa_read and its kin. */

@@ -345,7 +345,7 @@ export class Executor {
   #svmInstruction(vcpu: MachineVcpu, step: Step, name: 'vmload' | 'vmsave'): void {
     const { guest, recorder } = this.#x;
     const address = step.codeAddress + vmrunParts[name];
-    this.#fetch(vcpu, address);
+    guest.fetchSpecial(vcpu, address);
     recorder.exit(name);
     guest.skip(vcpu, address, SVM_BYTES);
     guest.enter(vcpu);

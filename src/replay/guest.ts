@@ -4,8 +4,8 @@ import { OUTCOME } from '../sim/guest-cpu.ts';
 import type { ExitInformation } from '../sim/host.ts';
 import { ACCESS, EPT_VIOLATION, PFEC } from '../sim/paging-bits.ts';
 import type { Handlers, Touch } from '../workload/program.ts';
-import { faultTouches } from '../workload/touches.ts';
-import { hexOf, pageOf, type U64, u64, u64Of } from '../workload/u64.ts';
+import { faultTouches, isOnStack } from '../workload/touches.ts';
+import { hexOf, numberOf, pageOf, type U64, u64, u64Of } from '../workload/u64.ts';
 import { type Machine, type MachineVcpu, TSS_ADDRESS } from './machine.ts';
 import type { Recorder } from './recorder.ts';
 
@@ -42,6 +42,8 @@ interface Access {
   readonly user: boolean;
   readonly store: Store;
   readonly event: Event | null;
+  /** By a MOV to memory: KVM takes that for a write of a page table, and no other instruction here. */
+  readonly movesToMemory: boolean;
 }
 
 /** What a CPU of today tells about an exit. */
@@ -57,6 +59,10 @@ export class Guest {
   #logged = 0;
   /** The handlers' own code and data are mapped: an exception inside one means that nothing is. */
   #delivering = false;
+  /** Where the guest fetched last: the instruction that runs is on that page. */
+  #code = 0;
+  /** Whether KVM's emulator has the instruction that runs. */
+  #emulatable = true;
   /** Width of the code that runs now. */
   codeBits: 16 | 32 | 64 = 16;
 
@@ -92,28 +98,42 @@ export class Guest {
     if (!this.#exits.nextRip && !vcpu.kernel.knowsLengths) this.emulated(vcpu, address, bytes);
   }
 
-  /** The emulator reads an instruction: up to 15 bytes to the end of the page, then the rest when it needs more. */
-  emulated(vcpu: MachineVcpu, address: number, bytes: number): void {
+  /**
+   * The emulator reads an instruction: up to 15 bytes to the end of the page, then the rest when it needs more. False when
+   * the guest's tables refuse it.
+   */
+  emulated(vcpu: MachineVcpu, address: number, bytes: number): boolean {
     const user = vcpu.cpu.registers.cpl === 3;
     this.#machine.vm.counters.emulations++;
     const page = address - (address % 4096);
-    vcpu.kernel.translate(page, 'fetch', user);
-    if (address + bytes > page + 4096) vcpu.kernel.translate(page + 4096, 'fetch', user);
+    if (vcpu.kernel.translate(page, 'fetch', user) < 0) return false;
+    return address + bytes <= page + 4096 || vcpu.kernel.translate(page + 4096, 'fetch', user) >= 0;
   }
 
-  /** One access at the current privilege level. False when the guest faulted; its handler has run then. */
-  access(vcpu: MachineVcpu, address: U64, kind: Kind, store: Store = dataByte): boolean {
+  /**
+   * One access at the current privilege level, a write by a MOV unless said otherwise. False when the guest faulted; its
+   * handler has run then.
+   */
+  access(vcpu: MachineVcpu, address: U64, kind: Kind, store = dataByte, movesToMemory = kind === 'w'): boolean {
     const mode = vcpu.kernel.execution();
     const user = vcpu.cpu.registers.cpl === 3 || mode === 'vm86';
-    const access: Access = { kind, user, store, event: null };
+    const access: Access = { kind, user, store, event: null, movesToMemory };
+    if (kind === 'x') this.#code = numberOf(address);
     return mode === 'emulated' ? this.#execute(vcpu, address, access) : this.#access(vcpu, address, access);
+  }
+
+  /** The fetch of an instruction that KVM's emulator does not have: SVM's own. */
+  fetchSpecial(vcpu: MachineVcpu, address: number): void {
+    this.#emulatable = false;
+    this.access(vcpu, u64Of(address), 'x');
+    this.#emulatable = true;
   }
 
   /** OUT in virtual-8086 mode: the CPU looks up the port in the I/O bitmap of the task state segment. SDM vol. 3A 20.3.3. */
   portAccess(vcpu: MachineVcpu, port: number): void {
     if (vcpu.kernel.execution() !== 'vm86') return;
     for (const offset of [IO_MAP_BASE, 0x68 + Math.floor(port / 8)]) {
-      this.#access(vcpu, u64Of(TSS_ADDRESS + offset), { kind: 'r', user: false, store: dataByte, event: null });
+      this.#access(vcpu, u64Of(TSS_ADDRESS + offset), { ...byTheCpu, kind: 'r', event: null });
     }
   }
 
@@ -137,8 +157,9 @@ export class Guest {
             return false;
           }
           const outcome = this.#faultExit(vcpu, this.#isDeliveredAgain(vcpu, event));
-          if (outcome === 'emulate') return this.#emulate(vcpu, address, access);
-          if (event !== null && outcome === 'retry') this.#reinject(vcpu, event);
+          const done = outcome === 'emulate' ? this.#emulate(vcpu, address, access) : null;
+          if (done !== null) return done;
+          if (event !== null && outcome !== 'injected') this.#reinject(vcpu, event);
           this.enter(vcpu);
           if (outcome !== 'injected') continue;
           this.#injected(vcpu, address);
@@ -195,7 +216,7 @@ export class Guest {
   /** The CPU delivers an event to ring 0. Its accesses are the kernel's, though the privilege level changes only after them. */
   #event(vcpu: MachineVcpu, delivery: readonly Touch[], event: Event): void {
     for (const { address, access } of delivery) {
-      this.#access(vcpu, u64Of(address), { kind: access === 'r' ? 'r' : 'w', user: false, store: dataByte, event });
+      this.#access(vcpu, u64Of(address), { ...byTheCpu, kind: access === 'r' ? 'r' : 'w', event });
     }
     vcpu.cpu.registers.cpl = 0;
   }
@@ -213,13 +234,13 @@ export class Guest {
   /** An access that the guest's code makes beside what a step is about. */
   touch(vcpu: MachineVcpu, { address, access }: Touch): void {
     if (access === 'u') this.update(vcpu, u64Of(address), dataByte);
-    else this.access(vcpu, u64Of(address), access);
+    else this.access(vcpu, u64Of(address), access, dataByte, access === 'w' && !isOnStack(address));
   }
 
   /** One instruction that reads a place and writes it. */
   update(vcpu: MachineVcpu, address: U64, store: Store): void {
     if (this.#exits.splitUpdates) this.access(vcpu, address, 'r');
-    this.access(vcpu, address, 'w', store);
+    this.access(vcpu, address, 'w', store, false);
   }
 
   /** A #PF under shadow paging that the kernel lets through to the guest is no exit. */
@@ -234,24 +255,47 @@ export class Guest {
     vm.counters.page_faults++;
     vm.faultsByError.add(exitCode);
     this.#recorder.exit(vm.host.tdp === 'none' ? 'page fault' : 'nested page fault');
-    const outcome = vcpu.kernel.fault({ address: exitAddress, code: exitCode, duringDelivery });
+    const outcome = vcpu.kernel.fault({
+      address: exitAddress,
+      code: exitCode,
+      duringDelivery,
+      instruction: this.#code,
+    });
     if (outcome === 'failed') throw new GuestStopped(`KVM cannot handle the fault at 0x${exitAddress.toString(16)}`);
     return outcome;
   }
 
-  /** KVM executes the access itself: software translation, then the access, told to the shadow pages when it is a write. */
-  #emulate(vcpu: MachineVcpu, address: U64, access: Access): boolean {
-    this.#machine.vm.counters.emulations++;
-    const done = this.#execute(vcpu, address, access);
+  /**
+   * KVM reads the instruction, unless the CPU gave it along (SVM decode assists), and executes it: software translation,
+   * then the access, told to the shadow pages when it is a write. Null when it does not: an instruction that is not made
+   * for writing page tables may rather run in the guest once more, with what it wrote no page table any longer.
+   */
+  #emulate(vcpu: MachineVcpu, address: U64, access: Access): boolean | null {
+    const { kernel } = vcpu;
+    const given = this.#machine.vm.host.vendor === 'svm' && this.#exits.decodeAssists;
+    const read = given || this.emulated(vcpu, this.#code, 1);
+    if (read && !access.movesToMemory && kernel.retriesInstruction?.(this.#code, this.#emulatable)) return null;
+    if (!this.#emulatable) throw new GuestStopped(`KVM cannot emulate the instruction at 0x${this.#code.toString(16)}`);
+    const fetched = access.kind === 'x' && !given;
+    const done = read && (fetched || this.#execute(vcpu, address, access, this.#faultPage(vcpu, address)));
     this.enter(vcpu);
     if (done) return true;
     this.#injected(vcpu, address);
     return false;
   }
 
+  /**
+   * Page of a two-dimensional fault as the emulator uses it without a walk: it takes the fault's address for that of the
+   * access when both lie at the same place in their pages. -1: it walks.
+   */
+  #faultPage({ cpu, kernel }: MachineVcpu, address: U64): number {
+    const known = kernel.knowsFaultAddress && this.#machine.vm.host.tdp !== 'none' && kernel.view.mmu() === 'root_mmu';
+    return known && cpu.exitAddress % 4096 === (address.lo & 0xfff) ? pageOf(u64Of(cpu.exitAddress)) : -1;
+  }
+
   /** One access by the emulator. False when the guest's tables refuse it. */
-  #execute({ kernel }: MachineVcpu, address: U64, { kind, user, store }: Access): boolean {
-    const page = kernel.translate(pageOf(address), emulated[kind], user);
+  #execute({ kernel }: MachineVcpu, address: U64, { kind, user, store }: Access, known = -1): boolean {
+    const page = known >= 0 ? known : kernel.translate(pageOf(address), emulated[kind], user);
     const gpa = page + (address.lo & 0xfff);
     if (page >= 0 && kind === 'w') {
       this.#write(gpa, store, true);
@@ -276,6 +320,9 @@ export class Guest {
 
 /** Offset of the I/O map base in a task state segment. SDM vol. 3A 8.2.1. */
 const IO_MAP_BASE = 0x66;
+
+/** What all accesses have that the CPU makes of itself, not for an instruction. */
+const byTheCpu = { user: false, store: dataByte, movesToMemory: false } as const;
 
 const accessBits = { r: ACCESS.READ, w: ACCESS.WRITE, x: ACCESS.FETCH } as const;
 const emulated = { r: 'read', w: 'write', x: 'fetch' } as const;

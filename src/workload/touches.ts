@@ -45,6 +45,9 @@ const pushes = (top: number, count: number, size: number): Touch[] =>
 const pops = (top: number, count: number, size: number): Touch[] =>
   Array.from({ length: count }, (_, i) => r(top - size * (count - i)));
 
+/** Whether an address is on one of the two pages of stack, where the guest's own writes are pushes. */
+export const isOnStack = (address: number): boolean => address >= at.ring0Stack - 4096 && address < at.stack;
+
 /** Nothing beside the step itself. */
 export const none: readonly Touch[] = [];
 
