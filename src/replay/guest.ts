@@ -77,6 +77,7 @@ export class Guest {
   enter(vcpu: MachineVcpu): void {
     if (vcpu.kernel.enter() === 'shutdown') throw new GuestStopped('triple fault: the root is not in guest memory');
     vcpu.cpu.registersChanged();
+    vcpu.cpu.entered();
     this.#recorder.entry(this.#machine.vcpus.indexOf(vcpu), vcpu.kernel.view);
   }
 

@@ -58,8 +58,8 @@ const exitsOf: Readonly<Record<Host['vendor'], ExitInformation>> = {
 };
 
 const errataOf: Readonly<Record<NonNullable<HostOptions['emulator']>, Errata>> = {
-  tcg: { reservedIsNotPresent: true, tableReadIsWrite: false },
-  bochs: { reservedIsNotPresent: false, tableReadIsWrite: true },
+  tcg: { reservedIsNotPresent: true, tableReadIsWrite: false, untaggedTlb: true },
+  bochs: { reservedIsNotPresent: false, tableReadIsWrite: true, untaggedTlb: false },
 };
 
 /** The host for an era, or why the era has no such mode. */

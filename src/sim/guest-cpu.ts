@@ -75,11 +75,13 @@ export class GuestCpu implements Cpu {
   /** Bits of an address's high half that count: all in long mode, none outside it, where addresses have 32 bits. */
   #addressHigh = 0;
   #shadowNx = true;
+  readonly #untagged: boolean;
 
   constructor(host: Host, memory: PhysicalMemory, { tlb = commonTlb, caches = null }: GuestCpuOptions = {}) {
     const { cpuid } = host;
     this.#host = host;
     this.#memory = memory;
+    this.#untagged = host.exits?.errata?.untaggedTlb ?? false;
     this.#features = { maxPhyAddr: cpuid.maxPhyAddr, gbPages: cpuid.gbPages, amd: cpuid.amd, executeOnly: false };
     // One bit short of the format's limit, as on every CPU so far: kernels make entries that fault by setting them all.
     this.#hostFeatures = { maxPhyAddr: 51, gbPages: true, amd: false, executeOnly: true };
@@ -145,7 +147,13 @@ export class GuestCpu implements Cpu {
   /** What hardware flushes when the guest itself writes CR3 (no exit). SDM vol. 3A 4.10.4.1. */
   cr3Written(noflush: boolean): void {
     const { cr3, cr4 } = this.registers;
-    if (!noflush) this.tlb.flushPcid(GUEST_ASID, (cr4 & CR4.PCIDE) !== 0 ? cr3 & CR3_PCID : 0);
+    if (this.#untagged) this.tlb.flushAsid(GUEST_ASID);
+    else if (!noflush) this.tlb.flushPcid(GUEST_ASID, (cr4 & CR4.PCIDE) !== 0 ? cr3 & CR3_PCID : 0);
+  }
+
+  /** The CPU goes into the guest. */
+  entered(): void {
+    if (this.#untagged) this.tlb.flushAsid(GUEST_ASID);
   }
 
   loadRoot(frame: number, levels: number): void {

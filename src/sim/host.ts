@@ -60,6 +60,11 @@ export interface Errata {
   readonly reservedIsNotPresent: boolean;
   /** A read of a guest table that counts as a write is reported as a write alone (Bochs; SDM vol. 3C table 28-7 wants both). */
   readonly tableReadIsWrite: boolean;
+  /**
+   * One TLB without tags: a switch between guest and host empties it, as does any write of CR3, which leaves no global
+   * entry either (QEMU's TCG; SDM vol. 3A 4.10.2.4 and 4.10.4.1 keep those).
+   */
+  readonly untaggedTlb: boolean;
 }
 
 /** The CPUID facts that the role code or the guest's walks depend on. */
