@@ -5,7 +5,7 @@ import { length, only } from '../workload/encoding.ts';
 import { PageStream } from '../workload/page-stream.ts';
 import type { Program, Step, Touch } from '../workload/program.ts';
 import { numberOf, pageOf, plus, u64, u64Of } from '../workload/u64.ts';
-import type { Guest } from './guest.ts';
+import { type Guest, GuestStopped } from './guest.ts';
 import { HostLimits } from './host-limits.ts';
 import type { Machine, MachineVcpu } from './machine.ts';
 import type { NestedStates } from './nested-state.ts';
@@ -33,6 +33,8 @@ const NOFLUSH = 0x80000000;
 export class Executor {
   readonly #x: Execution;
   readonly #limits: HostLimits;
+  /** vCPUs that have loaded TR. */
+  readonly #tasks = new Set<MachineVcpu>();
   #executed = 0;
   #line = 0;
 
@@ -128,6 +130,7 @@ export class Executor {
         guest.enter(vcpu);
         break;
       case 'far':
+        if (step.ltr) this.#loadTaskRegister(vcpu);
         break;
       case 'access':
         guest.access(vcpu, step.gva, step.access);
@@ -205,6 +208,16 @@ export class Executor {
         for (const each of this.#x.machine.vcpus) guest.enter(each);
         break;
     }
+  }
+
+  /**
+   * LTR marks the task state segment busy, and faults when it is (SDM vol. 2). The guest's handler then goes back to where
+   * the far transfer begins, which is no 64-bit code.
+   */
+  #loadTaskRegister(vcpu: MachineVcpu): void {
+    if (this.#tasks.has(vcpu))
+      throw new GuestStopped('a second LTR: the task state segment is busy, #GP and #UD for ever');
+    this.#tasks.add(vcpu);
   }
 
   #writeRegister(vcpu: MachineVcpu, step: RegisterStep, value: number, noflush: boolean): void {
