@@ -49,15 +49,17 @@ async function readHashed<T>(
     const result = await withTrace(path, { onRead: (bytes) => hash.update(bytes) }, read);
     return { hash: digestOf(hash), result };
   } catch (error) {
-    throw inFile(repairable(error, path), path);
+    throw inFile(repairable(error), path);
   }
 }
 
 /** A sweep takes no part of a trace for the whole; the part can be made a file of its own. */
-function repairable(error: unknown, path: string): unknown {
+function repairable(error: unknown): unknown {
   if (!(error instanceof UserError) || error.mistake.suggestion?.startsWith('--salvage') !== true) return error;
-  const suggestion = `mmu-eras convert ${path} OTHER.mmut --salvage, which takes the chunks before it`;
-  return new UserError({ ...error.mistake, suggestion });
+  return new UserError({
+    ...error.mistake,
+    suggestion: 'mmu-eras convert --salvage, which makes a file of the chunks before it',
+  });
 }
 
 /** The same trace; between two pieces the process hears signals, and an aborted one ends it. */
