@@ -9,6 +9,7 @@ import { compile } from '../workload/program.ts';
 import { openTrace } from './trace-workload.ts';
 import { contentHash } from './versions.ts';
 
+/** Host, and TLB with its caches. */
 export type CellOptions = Pick<ReplayOptions, 'kind' | 'implementation' | 'vendor' | 'cpu'>;
 
 /** What a cell runs: a name for its contents, and how to run it. */
