@@ -62,7 +62,7 @@ export default {
       name: 'work-knows-not-who-shares-it-out',
       comment: 'A replay, a check or a comparison is the same in a thread, a shard or alone.',
       severity: 'error',
-      from: { path: '^(snapshots/|src/(role|sim|workload|replay|conform|parity|facts|report)/)' },
+      from: { path: '^(snapshots/|src/(role|sim|workload|replay|trace|conform|parity|facts|report)/)' },
       to: { path: '^src/(sweep|workers)/' },
     },
     {

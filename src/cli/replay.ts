@@ -55,9 +55,11 @@ async function replayAll(
   eras: readonly Era[],
   args: Readonly<Record<string, unknown>>,
 ): Promise<ReplayResult[]> {
-  const { isTrace, replayNamedTrace } = await import('./trace-input.ts');
-  if (isTrace(name))
+  const { isTrace } = await import('../trace/names.ts');
+  if (isTrace(name)) {
+    const { replayNamedTrace } = await import('./trace-input.ts');
     return await replayNamedTrace(name, eras, { ...hostOptions(args), salvage: args.salvage === true });
+  }
   const workload = loadWorkload(name);
   return eras.map((era) => replay(era, workload, hostOptions(args)));
 }

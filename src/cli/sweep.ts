@@ -44,7 +44,7 @@ export const sweepCommand: Command = {
     const file = String(args.file);
     const shard = parseShard(String(args.shard));
     const workers = workersOf(args.workers);
-    const plan = planSweep(file);
+    const plan = await planSweep(file);
     const store = new CellStore(String(args.store ?? `${file}.cells`));
     const output = args.output as string | undefined;
     if (args.plan === true) {

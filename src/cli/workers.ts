@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import type { Argv } from 'yargs';
 import { UserError } from '../errors.ts';
 import { projectRoot } from '../root.ts';
-import { inProcess, mapTasks, type Runner } from '../workers/runner.ts';
+import { inProcess, mapTasks, type Perform, type Runner } from '../workers/runner.ts';
 import type { Progress } from './progress.ts';
 
 /** The option of every command that runs many replays. */
@@ -30,7 +30,7 @@ export function workersOf(given: unknown): number {
 /** Name of a function in src/workers/tasks.ts, and the same for this process. */
 export interface Work<Task, Result> {
   readonly name: string;
-  readonly perform: (task: Task) => Result;
+  readonly perform: Perform<Task, Result>;
 }
 
 /** A runner with as many threads as are asked for and have something to do. */

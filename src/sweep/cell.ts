@@ -3,9 +3,9 @@ import { z } from 'zod';
 import { UserError } from '../errors.ts';
 import { resolvePort } from '../replay/every-port.ts';
 import { type Counts, isAvailable, type NotInEra, type ReplayRecord } from '../replay/record.ts';
-import type { ReplayOptions } from '../replay/run.ts';
+import { changedWorkload } from './mistakes.ts';
 import { machineVersion, portVersion } from './versions.ts';
-import { type CellWorkload, openWorkload } from './workload.ts';
+import { type CellOptions, type CellWorkload, openWorkload } from './workload.ts';
 
 /** Everything one replay needs, in a form that can be sent to a thread. */
 export interface CellTask {
@@ -16,7 +16,7 @@ export interface CellTask {
   /** Versions of the machine and of the era's port that the result will be kept under. */
   readonly machine: string;
   readonly port: string;
-  readonly options: Pick<ReplayOptions, 'kind' | 'implementation' | 'vendor' | 'cpu'>;
+  readonly options: CellOptions;
 }
 
 /** What is kept of a replay: its totals, as `replay --format json` has them, and what was not replayed as written. */
@@ -43,8 +43,12 @@ export const cellResultSchema = z.union([
 /** Cells of one workload follow each other, so the last one is kept. */
 let last: { readonly source: string; readonly workload: CellWorkload } | null = null;
 
-/** Runs one cell. UserError when the workload, or the code, is not what it was when the sweep began. */
-export function runCell({ source, hash, era, machine, port, options }: CellTask): CellResult {
+/**
+ * Runs one cell. UserError when the workload, or the code, is not what it was when the sweep began. A trace gives up, with an
+ * AbortError, when the signal is aborted.
+ */
+export async function runCell(task: CellTask, signal?: AbortSignal): Promise<CellResult> {
+  const { source, hash, era, machine, port, options } = task;
   // A thread loads its code when it starts, which may be long after.
   if (machine !== machineVersion() || port !== portVersion(era)) {
     throw new UserError({
@@ -54,17 +58,12 @@ export function runCell({ source, hash, era, machine, port, options }: CellTask)
       suggestion: 'the same command again, which runs what the new version has not run',
     });
   }
-  if (last?.source !== source || last.workload.hash !== hash) last = { source, workload: openWorkload(source) };
-  const { workload } = last;
-  if (workload.hash !== hash) {
-    throw new UserError({
-      place: source,
-      found: 'another content than when the sweep began',
-      expected: 'a workload that stays as it is while it is replayed',
-      suggestion: 'the same command again, which takes the new content',
-    });
+  if (last?.source !== source || last.workload.hash !== hash) {
+    last = { source, workload: await openWorkload(source, hash) };
   }
-  const result = workload.replay(resolvePort(era), options);
+  const { workload } = last;
+  if (workload.hash !== hash) throw changedWorkload(source);
+  const result = await workload.replay(resolvePort(era), options, signal);
   if (!isAvailable(result)) return { unavailable: result.unavailable };
   const { executed, total, stopped, notInEra } = result;
   return { executed, total, stopped, notInEra };

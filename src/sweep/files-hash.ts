@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative, sep } from 'node:path';
 
 /** Folders whose code decides what a replay counts, beside the port. */
-export const machineFolders = ['src/sim', 'src/replay', 'src/role', 'src/workload'] as const;
+export const machineFolders = ['src/sim', 'src/replay', 'src/role', 'src/trace', 'src/workload'] as const;
 
 /** Over path and content of every source file below the folders of `root`, in order of the paths. */
 export function filesHash(folders: readonly string[], root: string): string {

@@ -21,10 +21,10 @@ export interface SweepPlan {
 }
 
 /** Reads the description and everything it names. UserError with the place of the first thing that is wrong. */
-export function planSweep(file: string): SweepPlan {
+export async function planSweep(file: string): Promise<SweepPlan> {
   const read = readDescription(file);
   const { description } = read;
-  const axes = workloadAxis(read, file);
+  const axes = await workloadAxis(read, file);
   const matrix = {
     workloads: axes.map(({ name, seed, hash }) => ({ name, seed, hash })),
     mmus: mmuAxis(read),
@@ -65,7 +65,7 @@ interface WorkloadPart {
 }
 
 /** Each workload in the order given; a generated one once for each seed. */
-function workloadAxis({ description, mistakeAt }: ReadDescription, file: string): WorkloadPart[] {
+async function workloadAxis({ description, mistakeAt }: ReadDescription, file: string): Promise<WorkloadPart[]> {
   const { workloads, seeds } = description;
   const repeated = seeds?.findIndex((seed, at) => seeds.indexOf(seed) < at) ?? -1;
   if (seeds && repeated >= 0) {
@@ -80,7 +80,8 @@ function workloadAxis({ description, mistakeAt }: ReadDescription, file: string)
       expected: 'a workload gen:… that they change',
     });
   }
-  return workloads.flatMap((name, at) => {
+  const parts: WorkloadPart[] = [];
+  for (const [at, name] of workloads.entries()) {
     const path = ['workloads', at];
     if (workloads.indexOf(name) < at) {
       throw mistakeAt(path, { found: `${name} a second time`, expected: 'each workload once' });
@@ -91,12 +92,13 @@ function workloadAxis({ description, mistakeAt }: ReadDescription, file: string)
         expected: 'the seeds of the sweep, or a seed here, not both',
       });
     }
-    const ofSeed = isGenerated(name) && seeds ? seeds : [null];
-    return ofSeed.map((seed) => {
+    for (const seed of isGenerated(name) && seeds ? seeds : [null]) {
       const source = seed === null ? sourceOf(name, file) : `${name}${name.includes('?') ? '&' : '?'}seed=${seed}`;
-      return { name, seed, source, hash: hashOf(source, name, (finding) => mistakeAt(path, finding)) };
-    });
-  });
+      const hash = await hashOf(source, name, (finding) => mistakeAt(path, finding));
+      parts.push({ name, seed, source, hash });
+    }
+  }
+  return parts;
 }
 
 const isGenerated = (name: string): boolean => name.startsWith('gen:');
@@ -109,13 +111,22 @@ function sourceOf(name: string, file: string): string {
   return /[./\\]/.test(name) || existsSync(path) ? path : name;
 }
 
-/** A mistake inside a workload keeps its place; a workload that is not there gets the place of its name. */
-function hashOf(source: string, name: string, mistake: (finding: UserError['mistake']) => UserError): string {
+/**
+ * A mistake inside a workload keeps its place. A workload that is not there, or a damaged trace, gets the place of its name,
+ * behind which the damage stands.
+ */
+async function hashOf(
+  source: string,
+  name: string,
+  mistake: (finding: UserError['mistake']) => UserError,
+): Promise<string> {
   try {
-    return openWorkload(source).hash;
+    return (await openWorkload(source)).hash;
   } catch (error) {
     if (!(error instanceof UserError) || /:\d+:\d+$/.test(error.mistake.place)) throw error;
-    throw mistake({ ...error.mistake, found: `${name}: ${error.mistake.found}` });
+    const { place, found } = error.mistake;
+    const within = place.startsWith(`${source}: `) ? place.slice(source.length) : '';
+    throw mistake({ ...error.mistake, found: `${name}${within}: ${found}` });
   }
 }
 

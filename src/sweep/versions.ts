@@ -3,7 +3,7 @@
  * Names for what a result depends on, made of contents: a cell that was computed stays good exactly as long as its
  * workload, its port, the machine and its options are the same bytes.
  */
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { eraRecord } from '../facts/index.ts';
 import { projectRoot } from '../root.ts';
 import { filesHash, machineFolders } from './files-hash.ts';
@@ -12,9 +12,10 @@ import { filesHash, machineFolders } from './files-hash.ts';
 declare const BUILT_VERSIONS: Readonly<Record<string, string>> | undefined;
 
 /** First 128 bits of SHA-256, in hex digits. */
-export function contentHash(content: string): string {
-  return createHash('sha256').update(content).digest('hex').slice(0, 32);
-}
+export const contentHash = (content: string): string => digestOf(createHash('sha256').update(content));
+
+/** The same of what comes piece by piece. */
+export const digestOf = (sha256: Hash): string => sha256.digest('hex').slice(0, 32);
 
 /** By folders: read once, as the code that runs was loaded once. */
 const known = new Map<string, string>();

@@ -7,16 +7,26 @@ import type { TraceHeader } from './header.ts';
 import { type ReaderOptions, TraceReader } from './reader.ts';
 import { TraceWriter } from './writer.ts';
 
+interface FileOptions extends ReaderOptions {
+  /** Hears all bytes that are read, in the order in which they are. */
+  readonly onRead?: (bytes: Buffer) => void;
+}
+
 /** Calls `use` with a reader of the file, and closes it. UserError when there is no such file or it is no whole trace. */
 export async function withTrace<T>(
   path: string,
-  options: ReaderOptions,
+  { onRead, ...options }: FileOptions,
   use: (reader: TraceReader) => Promise<T>,
 ): Promise<T> {
   const file = await opened(path, 'r');
   try {
     const { size } = await file.stat();
-    const source: TraceSource = { name: path, size, read: (...what) => readAt(file, ...what) };
+    const read: TraceSource['read'] = async (...what) => {
+      const bytes = await readAt(file, ...what);
+      onRead?.(bytes);
+      return bytes;
+    };
+    const source: TraceSource = { name: path, size, read };
     return await use(await TraceReader.open(source, options));
   } finally {
     await file.close();

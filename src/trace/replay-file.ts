@@ -4,10 +4,17 @@ import { UserError } from '../errors.ts';
 import { type HostOptions, hostFor } from '../replay/host.ts';
 import type { ReplayResult, UnavailableRecord } from '../replay/record.ts';
 import { modeName } from '../replay/run.ts';
+import type { GuestCpuOptions } from '../sim/guest-cpu.ts';
 import { FusedReplay } from './fused-replay.ts';
 import type { TraceHeader } from './header.ts';
 import { TraceRecorder } from './trace-recorder.ts';
 import type { TraceReplayOptions } from './trace-replay.ts';
+
+/** How a trace is replayed under each of its eras. */
+export interface TraceRunOptions extends HostOptions {
+  /** TLB and caches; default: those of GuestCpu. */
+  readonly cpu?: GuestCpuOptions;
+}
 
 /** One era that a trace replays under. */
 interface Run {
@@ -18,7 +25,7 @@ interface Run {
 }
 
 /** What to replay an era with, or why the era cannot run the trace. */
-function runOf(era: Era, header: TraceHeader, options: HostOptions): Run | UnavailableRecord {
+function runOf(era: Era, header: TraceHeader, { cpu, ...options }: TraceRunOptions): Run | UnavailableRecord {
   const { name, guest, phases } = header;
   const la57 = guest.paging === '5level';
   const host = hostFor(era, la57 ? { ...options, cpuid: { ...options.cpuid, la57 } } : options);
@@ -29,7 +36,7 @@ function runOf(era: Era, header: TraceHeader, options: HostOptions): Run | Unava
     run.recorder = new TraceRecorder(era, machine, phases);
     return run.recorder;
   };
-  const run: Run = { era, options: { era, host, guest, phases: phases.length, observer }, recorder: null };
+  const run: Run = { era, options: { ...cpu, era, host, guest, phases: phases.length, observer }, recorder: null };
   return run;
 }
 
@@ -54,7 +61,7 @@ interface Piece {
 export async function replayTrace(
   trace: TraceToReplay,
   eras: readonly Era[],
-  options: HostOptions,
+  options: TraceRunOptions,
 ): Promise<ReplayResult[]> {
   const all = eras.map((era) => runOf(era, trace.header, options));
   const runs = all.filter((each) => 'options' in each);

@@ -5,9 +5,9 @@ import { type Mistake, UserError } from '../errors.ts';
 export type Answer<Result> = { readonly result: Result } | { readonly mistake: Mistake };
 
 /** In the thread: what a task gives, or the mistake it throws. */
-export function answer<Result>(perform: () => Result): Answer<Result> {
+export async function answer<Result>(perform: () => Result | Promise<Result>): Promise<Answer<Result>> {
   try {
-    return { result: perform() };
+    return { result: await perform() };
   } catch (error) {
     if (error instanceof UserError) return { mistake: error.mistake };
     throw error;

@@ -17,14 +17,17 @@ export class WorkerDied extends Error {
   }
 }
 
+/** Does one task. With an aborted signal it may give up, with an AbortError. */
+export type Perform<Task, Result> = (task: Task, signal?: AbortSignal) => Result | Promise<Result>;
+
 /** One task after the other in this process. */
-export function inProcess<Task, Result>(perform: (task: Task) => Result): Runner<Task, Result> {
+export function inProcess<Task, Result>(perform: Perform<Task, Result>): Runner<Task, Result> {
   return {
     lanes: 1,
     async run(task, signal) {
       // Between two tasks the process hears signals.
       await setImmediate(undefined, signal ? { signal } : {});
-      return perform(task);
+      return await perform(task, signal);
     },
     async close() {},
   };

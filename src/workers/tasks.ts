@@ -6,6 +6,6 @@ import { performReplay, type ReplayTask } from '../replay/task.ts';
 import { type CellResult, type CellTask, runCell } from '../sweep/cell.ts';
 import { type Answer, answer } from './answer.ts';
 
-export const cell = (task: CellTask): Answer<CellResult> => answer(() => runCell(task));
-export const replay = (task: ReplayTask): Answer<ReplayResult> => answer(() => performReplay(task));
-export const parity = (task: ParityTask): Answer<ParityRun> => answer(() => performParity(task));
+export const cell = (task: CellTask): Promise<Answer<CellResult>> => answer(() => runCell(task));
+export const replay = (task: ReplayTask): Promise<Answer<ReplayResult>> => answer(() => performReplay(task));
+export const parity = (task: ParityTask): Promise<Answer<ParityRun>> => answer(() => performParity(task));

@@ -14,7 +14,7 @@ import { machineVersion, portVersion } from '../../src/sweep/versions.ts';
 import { generate } from '../../src/workload/generators/index.ts';
 import { fileIn, planned, tempFolder } from './sweeps.ts';
 
-const { plan } = planned();
+const { plan } = await planned();
 const { header } = plan;
 const numbers = Array.from({ length: header.cells }, (_, cell) => cell);
 
@@ -53,17 +53,17 @@ test('a key changes with the workload, the port, the machine, the kind, the vend
   expect(cellOf({ ...header, mmus: ['ept', 'shadow'] }, 2).key).toBe(keys[0]);
 });
 
-test('a cell has the totals of the replay', () => {
+test('a cell has the totals of the replay', async () => {
   const era = eras.find(({ id }) => id === 'root-role')!;
   const workload = generate('toggle_cr0_wp', { iterations: 2, touches: 1, seed: 2 });
   const whole = replay(era, workload, { kind: 'shadow', implementation: null, vendor: 'svm' });
   if ('unavailable' in whole) throw new Error(whole.unavailable);
   const { executed, total, stopped, notInEra } = whole;
-  expect(runCell(taskOf(plan, 4))).toEqual({ executed, total, stopped, notInEra });
+  expect(await runCell(taskOf(plan, 4))).toEqual({ executed, total, stopped, notInEra });
   expect(total.kvm.mmu_load).toBeGreaterThan(0);
 });
 
-test('a TLB of another shape changes what walks cost, and nothing that KVM counts', () => {
+test('a TLB of another shape changes what walks cost, and nothing that KVM counts', async () => {
   const text = [
     'schema: mmu-eras-sweep/1',
     'workloads: ["gen:context-switch"]',
@@ -71,12 +71,13 @@ test('a TLB of another shape changes what walks cost, and nothing that KVM count
     'mmus: [npt-legacy]',
     'tlbs: [common, {name: tiny, l1: {sets: 1, ways: 1}}, {name: cached, l1: {sets: 1, ways: 1}, caches: {level2: {sets: 4, ways: 4}}}]',
   ];
-  const { plan: tlbs } = planned(text.join('\n'));
-  const totals = [0, 1, 2].map((cell) => {
-    const result = runCell(taskOf(tlbs, cell));
+  const { plan: tlbs } = await planned(text.join('\n'));
+  const totals = [];
+  for (const cell of [0, 1, 2]) {
+    const result = await runCell(taskOf(tlbs, cell));
     if ('unavailable' in result) throw new Error(result.unavailable);
-    return result.total;
-  });
+    totals.push(result.total);
+  }
   const [common, tiny, cached] = totals;
   expect(tiny!.cost.tlb_misses).toBeGreaterThan(common!.cost.tlb_misses);
   expect(cached!.cost.tlb_misses).toBe(tiny!.cost.tlb_misses);
@@ -84,25 +85,27 @@ test('a TLB of another shape changes what walks cost, and nothing that KVM count
   for (const { kvm } of [tiny!, cached!]) expect(kvm).toEqual(common!.kvm);
 });
 
-test('an era without the kind is a cell that says so', () => {
-  const { plan: old } = planned('schema: mmu-eras-sweep/1\nworkloads: [smm]\neras: base-role\nmmus: [npt-tdp-mmu]\n');
-  expect(runCell(taskOf(old, 0))).toEqual({ unavailable: 'not in this era: npt with the tdp-mmu MMU' });
+test('an era without the kind is a cell that says so', async () => {
+  const { plan: old } = await planned(
+    'schema: mmu-eras-sweep/1\nworkloads: [smm]\neras: base-role\nmmus: [npt-tdp-mmu]\n',
+  );
+  expect(await runCell(taskOf(old, 0))).toEqual({ unavailable: 'not in this era: npt with the tdp-mmu MMU' });
 });
 
-test('a workload that changes while the sweep runs is noticed', () => {
+test('a workload that changes while the sweep runs is noticed', async () => {
   const folder = tempFolder();
   fileIn(folder, 'w.ops', 'prot32\n');
-  const { plan: changing } = planned(
+  const { plan: changing } = await planned(
     `schema: mmu-eras-sweep/1\nworkloads: ["${join(folder, 'w.ops')}"]\neras: cr0wp\nmmus: [npt]\n`,
   );
   fileIn(folder, 'w.ops', 'prot32\ncr0 +WP\n');
-  expect(() => runCell(taskOf(changing, 0))).toThrow(/another content than when the sweep began/);
+  await expect(runCell(taskOf(changing, 0))).rejects.toThrow(/another content than when the sweep began/);
 });
 
-test('a result of other code than the sweep began with is refused', () => {
+test('a result of other code than the sweep began with is refused', async () => {
   const task = taskOf(plan, 0);
   for (const other of [{ machine: 'x' }, { port: 'x' }]) {
-    expect(() => runCell({ ...task, ...other })).toThrow(/built anew while the sweep ran/);
+    await expect(runCell({ ...task, ...other })).rejects.toThrow(/built anew while the sweep ran/);
   }
 });
 

@@ -10,7 +10,7 @@ import { headerLine, sweepLines } from '../../src/sweep/output.ts';
 import { runSweep } from '../../src/sweep/run.ts';
 import { planned, realRunner, tempFolder, wholeSweep } from './sweeps.ts';
 
-const { plan, store } = planned();
+const { plan, store } = await planned();
 await runSweep(plan, { shard: wholeSweep, store, openRunner: realRunner });
 
 const folder = tempFolder();

@@ -9,9 +9,9 @@ import { fileIn, tempFolder } from './sweeps.ts';
 
 const minimal = ['schema: mmu-eras-sweep/1', 'workloads: [smm]', 'mmus: [npt]'];
 
-const messageOf = (run: () => unknown): string => {
+const messageOf = async (run: () => unknown): Promise<string> => {
   try {
-    run();
+    await run();
   } catch (error) {
     if (error instanceof UserError) return error.message;
     throw error;
@@ -92,8 +92,8 @@ describe('a mistake has file, line, column, what was found and what was expected
     ],
   ];
 
-  test.each(mistakes)('%s', (_name, lines, ...message) => {
-    const told = messageOf(() => parse(lines.join('\n')));
+  test.each(mistakes)('%s', async (_name, lines, ...message) => {
+    const told = await messageOf(() => parse(lines.join('\n')));
     for (const part of message) expect(told).toContain(part);
   });
 });
@@ -109,48 +109,49 @@ describe('a name that leads nowhere has its place in the description', () => {
     ['the same TLB twice', ['tlbs: [common, common]'], 's.yaml:4:16: common a second time'],
   ];
 
-  test.each(cases)('%s', (_name, lines, ...message) => {
-    const told = messageOf(planOf(...lines));
+  test.each(cases)('%s', async (_name, lines, ...message) => {
+    const told = await messageOf(planOf(...lines));
     for (const part of message) expect(told).toContain(part);
   });
 
-  const ofWorkloads = (list: string, ...more: string[]) => {
+  const ofWorkloads = async (list: string, ...more: string[]) => {
     const lines = [minimal[0], `workloads: ${list}`, minimal[2], ...more];
     return messageOf(() => planSweep(fileIn(tempFolder(), 's.yaml', lines.join('\n'))));
   };
 
-  test('a workload', () => {
-    expect(ofWorkloads('[smm, wp-togle]')).toMatch(/s\.yaml:2:18: wp-togle: no such workload.*try: wp-toggle/s);
-    expect(ofWorkloads('[smm, a.ops]')).toContain('s.yaml:2:18: a.ops: no such file');
-    expect(ofWorkloads('[smm, smm]')).toContain('s.yaml:2:18: smm a second time');
-    expect(ofWorkloads('["gen:toggle_cr0_wp?iterations=x"]')).toContain(
+  test('a workload', async () => {
+    expect(await ofWorkloads('[smm, wp-togle]')).toMatch(/s\.yaml:2:18: wp-togle: no such workload.*try: wp-toggle/s);
+    expect(await ofWorkloads('[smm, a.ops]')).toContain('s.yaml:2:18: a.ops: no such file');
+    expect(await ofWorkloads('[smm, smm]')).toContain('s.yaml:2:18: smm a second time');
+    expect(await ofWorkloads('["gen:toggle_cr0_wp?iterations=x"]')).toContain(
       's.yaml:2:13: gen:toggle_cr0_wp?iterations=x: ',
     );
-    expect(ofWorkloads('["gen:toggle_cr0_wp?seed=3"]', 'seeds: [1]')).toContain('s.yaml:2:13: a seed of its own');
+    expect(await ofWorkloads('["gen:toggle_cr0_wp?seed=3"]', 'seeds: [1]')).toContain('s.yaml:2:13: a seed of its own');
   });
 
-  test('a mistake in a workload keeps its own place', () => {
+  test('a mistake in a workload keeps its own place', async () => {
     const folder = tempFolder();
     fileIn(folder, 'bad.ops', 'prot32\ncr0 +WPX\n');
     const file = fileIn(folder, 's.yaml', [minimal[0], 'workloads: [bad.ops]', minimal[2]].join('\n'));
-    expect(messageOf(() => planSweep(file))).toContain('bad.ops:2:5');
+    expect(await messageOf(() => planSweep(file))).toContain('bad.ops:2:5');
   });
 });
 
-test('a file that is not there', () => {
-  expect(messageOf(() => planSweep('/no/such.yaml'))).toContain('/no/such.yaml: no such file');
+test('a file that is not there', async () => {
+  expect(await messageOf(() => planSweep('/no/such.yaml'))).toContain('/no/such.yaml: no such file');
 });
 
-test('a description that repeats itself into the millions', () => {
+test('a description that repeats itself into the millions', async () => {
   const bomb = ['a: &a [1,1,1,1,1,1,1,1,1]', 'b: &b [*a,*a,*a,*a,*a,*a,*a,*a]', 'c: [*b,*b,*b,*b,*b,*b,*b,*b]'];
-  expect(messageOf(() => parse(bomb.join('\n')))).toContain('alias');
+  expect(await messageOf(() => parse(bomb.join('\n')))).toContain('alias');
 });
 
-test('docs/sweep.md shows docs/sweep.yaml', () => {
+test('docs/sweep.md shows docs/sweep.yaml', async () => {
   const text = (name: string): string => readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
   expect(text('sweep.md')).toContain(`\n\`\`\`yaml\n${text('sweep.yaml')}\`\`\`\n`);
   const misspelt = text('sweep.yaml').replace('npt-tdp-mmu]', 'npt-tdp]');
-  expect(text('sweep.md')).toContain(messageOf(() => parseDescription(misspelt, 'sweep.yaml')));
+  expect(text('sweep.md')).toContain(await messageOf(() => parseDescription(misspelt, 'sweep.yaml')));
   // 1 workload, and 1 with 4 seeds, 2 kinds, 3 TLBs, 3 eras.
-  expect(planSweep(fileURLToPath(new URL('../../docs/sweep.yaml', import.meta.url))).header.cells).toBe(5 * 2 * 3 * 3);
+  const plan = await planSweep(fileURLToPath(new URL('../../docs/sweep.yaml', import.meta.url)));
+  expect(plan.header.cells).toBe(5 * 2 * 3 * 3);
 });

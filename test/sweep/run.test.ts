@@ -24,10 +24,10 @@ const run = (plan: SweepPlan, store: CellStore, given: Partial<SweepRun> = {}) =
 /** A runner that counts what it is asked, and may do something else first. */
 function counting(before: (count: number, task: CellTask) => void = () => {}) {
   const asked: CellTask[] = [];
-  const runner: Runner<CellTask, CellResult> = inProcess((task) => {
+  const runner: Runner<CellTask, CellResult> = inProcess((task, signal) => {
     asked.push(task);
     before(asked.length, task);
-    return runCell(task);
+    return runCell(task, signal);
   });
   return { asked, openRunner: async () => runner };
 }
@@ -37,7 +37,7 @@ const filesIn = (folder: string): string[] =>
 
 const textOf = (plan: SweepPlan, store: CellStore): string => [...sweepLines(plan.header, wholeSweep, store)].join('');
 
-const reference = planned();
+const reference = await planned();
 const state = await run(reference.plan, reference.store);
 const expected = textOf(reference.plan, reference.store);
 
@@ -61,7 +61,7 @@ test('what is finished is not run again', async () => {
 });
 
 test('cells that are the same replay under two names run once', async () => {
-  const { plan, store } = planned(
+  const { plan, store } = await planned(
     `${smallSweep}tlbs: [{name: a, l1: {sets: 1, ways: 4}}, {name: b, l1: {sets: 1, ways: 4}}]\n`,
   );
   const { asked, openRunner } = counting();
@@ -71,7 +71,7 @@ test('cells that are the same replay under two names run once', async () => {
 });
 
 test('an interrupted run keeps what it has; the next one goes on, and the whole is what one run gives', async () => {
-  const { plan, store, folder } = planned();
+  const { plan, store, folder } = await planned();
   const controller = new AbortController();
   const { openRunner } = counting((count) => {
     if (count === 5) controller.abort();
@@ -102,7 +102,7 @@ describe('a full disk', () => {
     ['before a byte', full],
     ['in the middle of a cell', half],
   ])('%s: no half-written cell, and the message says how to go on', async (_name, refuse) => {
-    const { plan, store } = planned();
+    const { plan, store } = await planned();
     const { openRunner } = counting();
     let writes = 0;
     const filling = new CellStore(store.folder, (file, text) =>
@@ -121,7 +121,7 @@ describe('a full disk', () => {
 });
 
 test('a thread that ends takes one cell with it, and no other', async () => {
-  const { plan, store } = planned();
+  const { plan, store } = await planned();
   const script = new URL('../workers/fixtures/dying.mjs', import.meta.url);
   const dead = await run(plan, store, { openRunner: () => threads(script, 'cell', 2) });
   expect(dead.finished).toBe(11);
@@ -137,7 +137,7 @@ test('a thread that ends takes one cell with it, and no other', async () => {
 });
 
 test('a bug in one cell is told with its stack, and the others run', async () => {
-  const { plan, store } = planned();
+  const { plan, store } = await planned();
   const { openRunner } = counting((count) => {
     if (count === 2) throw new TypeError('ours');
   });
@@ -157,7 +157,7 @@ describe('the store', () => {
     ['of another cell', (file: string) => writeFileSync(file, '{"key":"0","result":{"unavailable":"x"}}')],
     ['without a result', (file: string) => writeFileSync(file, `{"key":"${key}","result":{}}`)],
   ])('a cell whose file is %s is computed again', async (_name, spoil) => {
-    const { plan, store } = planned();
+    const { plan, store } = await planned();
     await run(plan, store);
     spoil(path(store));
     expect(store.get(key)).toBeNull();
@@ -168,7 +168,7 @@ describe('the store', () => {
   });
 
   test('what a killed process left is removed; what others write is not', async () => {
-    const { store } = planned();
+    const { store } = await planned();
     mkdirSync(join(store.folder, 'aa'), { recursive: true });
     const here = hostname().replaceAll('.', '-');
     const names = [`k.json.${here}.999999999.tmp`, `k.json.${here}.${process.pid}.tmp`, 'k.json.elsewhere.1.tmp'];
@@ -178,7 +178,7 @@ describe('the store', () => {
   });
 
   test('a store that is a file', async () => {
-    const { plan, folder } = planned();
+    const { plan, folder } = await planned();
     const store = new CellStore(join(folder, 'sweep.yaml'));
     await expect(run(plan, store)).rejects.toThrow(/sweep\.yaml: a file, not a folder \(ENOTDIR\)/);
     expect(readFileSync(join(folder, 'sweep.yaml'), 'utf8')).toBe(smallSweep);

@@ -35,9 +35,9 @@ export function fileIn(folder: string, name: string, text: string): string {
 }
 
 /** A description in a folder of its own, its plan, and an empty store beside it. */
-export function planned(text = smallSweep): { plan: SweepPlan; store: CellStore; folder: string } {
+export async function planned(text = smallSweep): Promise<{ plan: SweepPlan; store: CellStore; folder: string }> {
   const folder = tempFolder();
-  const plan = planSweep(fileIn(folder, 'sweep.yaml', text));
+  const plan = await planSweep(fileIn(folder, 'sweep.yaml', text));
   return { plan, store: new CellStore(join(folder, 'cells')), folder };
 }
 

@@ -9,7 +9,7 @@ import { performParity } from '../../src/parity/run.ts';
 import { performReplay } from '../../src/replay/task.ts';
 import { runCell } from '../../src/sweep/cell.ts';
 import { taskOf } from '../../src/sweep/plan.ts';
-import { inProcess, mapTasks } from '../../src/workers/runner.ts';
+import { inProcess, mapTasks, type Perform } from '../../src/workers/runner.ts';
 import { threads } from '../../src/workers/threads.ts';
 import { generate } from '../../src/workload/generators/index.ts';
 import { recordingsFolder } from '../parity/recordings.ts';
@@ -19,7 +19,7 @@ import { planned } from '../sweep/sweeps.ts';
 const script = new URL('../../dist/workers/tasks.js', import.meta.url);
 
 /** Compares JSON, which also tells the order of keys. */
-async function sameInThreads<Task, Result>(name: string, perform: (task: Task) => Result, tasks: readonly Task[]) {
+async function sameInThreads<Task, Result>(name: string, perform: Perform<Task, Result>, tasks: readonly Task[]) {
   const runner = await threads<Task, Result>(script, name, 2);
   const results = await mapTasks(runner, tasks);
   await runner.close();
@@ -28,7 +28,7 @@ async function sameInThreads<Task, Result>(name: string, perform: (task: Task) =
 }
 
 test('cells of a sweep', async () => {
-  const { plan } = planned();
+  const { plan } = await planned();
   const tasks = Array.from({ length: plan.header.cells }, (_, cell) => taskOf(plan, cell));
   const results = await sameInThreads('cell', runCell, tasks);
   const three = await threads(script, 'cell', 3);
