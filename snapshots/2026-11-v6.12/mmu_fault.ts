@@ -460,6 +460,11 @@ function ept_violation_error_code(qualification: number): number {
   return low + (qualification & EPT_VIOLATION.FINAL ? 1 : PFERR_GUEST_PAGE_HI) * 2 ** 32;
 }
 
+/** v6.12.117 x86.c x86_emulate_instruction, for an instruction that does not write page tables. */
+export function retry_instruction(vcpu: kvm_vcpu, eip: number): boolean {
+  return vcpu.retry.allowed && kvm_mmu_unprotect_gfn_and_retry(vcpu, eip);
+}
+
 /**
  * v6.12.117 mmu.c kvm_handle_page_fault, kvm_mmu_page_fault, and the exit handlers of the vendor modules that lead
  * there. Fixes what can be fixed; 'injected' leaves the guest's own fault in `vcpu.injected`.
@@ -516,11 +521,6 @@ function kvm_mmu_unprotect_gfn_and_retry(vcpu: kvm_vcpu, eip: number): boolean {
   retry.last_eip = eip;
   retry.last_addr = retry.cr2_or_gpa;
   return true;
-}
-
-/** v6.12.117 x86.c x86_emulate_instruction, for an instruction that does not write page tables. */
-export function retry_instruction(vcpu: kvm_vcpu, eip: number): boolean {
-  return vcpu.retry.allowed && kvm_mmu_unprotect_gfn_and_retry(vcpu, eip);
 }
 
 /**
