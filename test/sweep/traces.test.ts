@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { UserError } from '../../src/errors.ts';
-import { resolvePorts } from '../../src/replay/ports.ts';
+import { loadPorts } from '../../src/replay/ports.ts';
 import { isAvailable, type ReplayResult } from '../../src/replay/record.ts';
 import { replay } from '../../src/replay/run.ts';
 import { runCell } from '../../src/sweep/cell.ts';
@@ -37,7 +37,7 @@ await writeTrace(tracePath, trace.header, async (writer) => {
 });
 fileIn(folder, 'steps.ops', 'pt A l4\nident A\nmap A 0x10000000 0x400000 4 4k pw\nprot32\nenterlong A\nw 0x10000000\n');
 const generator = 'gen:zipf-mix?events=40000&pages=2048';
-const eras = resolvePorts('root-role,cr0wp');
+const eras = await loadPorts('root-role,cr0wp');
 
 const description = (workloads: string, more = ''): string =>
   `schema: mmu-eras-sweep/1\nworkloads: ${workloads}\neras: [root-role, cr0wp]\nmmus: [shadow, npt-legacy]\n${more}`;
