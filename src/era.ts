@@ -143,6 +143,8 @@ export interface FaultExit {
   readonly code: number;
   /** The access was one of the CPU's own while it delivered an event, which has to be delivered again. */
   readonly duringDelivery?: boolean;
+  /** The CPU's report names an event: the one it was delivering, or what an emulated CPU left there of the last one. */
+  readonly namesEvent?: boolean;
   /** Address of the instruction that runs, or of the code it is in. Absent: another than at the last fault. */
   readonly instruction?: number;
 }

@@ -30,6 +30,7 @@ import {
   kvm_inject_emulated_page_fault,
   kvm_mmu_invlpg,
   kvm_mmu_page_fault,
+  REFUSES_VECTORING,
   retry_instruction,
 } from './mmu_fault.ts';
 import { KEEPS_ANY_CHILD, kvm_mmu_track_write, kvm_mmu_zap_all, kvm_mmu_zap_all_fast } from './mmu_pages.ts';
@@ -348,6 +349,7 @@ export const era: Era = {
   differences: {
     [CPUID_AT_CREATION]: 'a new vCPU goes through what a change of CPUID does (85e5ba83c016, v6.14)',
     [ACCESSED_BY_KVM]: 'SPTEs are made with accessed, and dirty where writable, also ahead of use (v6.13 and later)',
+    [REFUSES_VECTORING]: 'a fault is not emulated while the exit names an event (v6.14)',
     [KEEPS_ANY_CHILD]: 'a table below an entry is kept whatever its frame and role',
   },
   roleText: kvm_mmu_page_role_text,

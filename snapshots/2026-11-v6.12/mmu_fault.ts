@@ -77,6 +77,9 @@ import { kvm_tdp_mmu_map, tdp_mmu_walk } from './tdp_mmu.ts';
 import { type guest_walker, INVALID_PAGE, KVM_REQ, type kvm_mmu, type kvm_vcpu, type x86_exception } from './types.ts';
 import { is_noncanonical_address, kvm_get_pcid } from './x86.ts';
 
+/** vm.differences: emulation of a fault is refused while the exit names an event. */
+export const REFUSES_VECTORING = 'refuses-vectoring';
+
 /** Entries of an aligned run that are mapped ahead of use. */
 export const PTE_PREFETCH_NUM = 8;
 
@@ -476,12 +479,15 @@ export function kvm_mmu_page_fault(vcpu: kvm_vcpu, exit: FaultExit): FaultOutcom
   const error_code = host.tdp === 'ept' ? ept_violation_error_code(exit.code) : exit.code;
   const low = error_code >>> 0;
   vcpu.exception_pending = false;
+  vcpu.retry.write_pf_to_sp = false;
   const r = kvm_mmu_do_page_fault(vcpu, exit.address, low);
   if (vcpu.exception_pending) return 'injected';
   if (r < 0) return 'failed';
-  if (r === RET_PF_WRITE_PROTECTED) return kvm_mmu_write_protect_fault(vcpu, exit, error_code);
-  vcpu.retry.allowed = false;
-  return r === RET_PF_EMULATE ? 'emulate' : 'retry';
+  let outcome: FaultOutcome = r === RET_PF_EMULATE ? 'emulate' : 'retry';
+  if (r === RET_PF_WRITE_PROTECTED) outcome = kvm_mmu_write_protect_fault(vcpu, exit, error_code);
+  else vcpu.retry.allowed = false;
+  if (outcome !== 'emulate' || !exit.namesEvent) return outcome;
+  return kvm.vm.differences.has(REFUSES_VECTORING) ? kvm_unprotect_and_retry_on_failure(vcpu, exit) : outcome;
 }
 
 /**
@@ -521,6 +527,20 @@ function kvm_mmu_unprotect_gfn_and_retry(vcpu: kvm_vcpu, eip: number): boolean {
   retry.last_eip = eip;
   retry.last_addr = retry.cr2_or_gpa;
   return true;
+}
+
+/**
+ * v6.14 x86.c kvm_unprotect_and_retry_on_failure: no emulation when the exit names an event that would have to be delivered
+ * again (kvm_can_emulate_event_vectoring). svm_check_emulate_instruction looks at its type, not whether it is valid.
+ */
+function kvm_unprotect_and_retry_on_failure(vcpu: kvm_vcpu, exit: FaultExit): FaultOutcome {
+  const { retry } = vcpu;
+  if (!retry.allowed || retry.write_pf_to_sp) return 'failed';
+  const eip = exit.instruction ?? Number.NaN;
+  kvm_mmu_unprotect_gfn_and_retry(vcpu, eip);
+  retry.last_eip = eip;
+  retry.last_addr = retry.cr2_or_gpa;
+  return 'retry';
 }
 
 /**

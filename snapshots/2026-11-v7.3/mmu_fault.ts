@@ -511,12 +511,15 @@ export function kvm_mmu_page_fault(vcpu: kvm_vcpu, exit: FaultExit): FaultOutcom
   const error_code = host.tdp === 'ept' ? ept_violation_error_code(exit.code) : exit.code;
   const low = error_code >>> 0;
   vcpu.exception_pending = false;
+  vcpu.retry.write_pf_to_sp = false;
   const r = kvm_mmu_do_page_fault(vcpu, exit.address, low);
   if (vcpu.exception_pending) return 'injected';
   if (r < 0) return 'failed';
-  if (r === RET_PF_WRITE_PROTECTED) return kvm_mmu_write_protect_fault(vcpu, exit, error_code);
-  vcpu.retry.allowed = false;
-  return r === RET_PF_EMULATE ? 'emulate' : 'retry';
+  let outcome: FaultOutcome = r === RET_PF_EMULATE ? 'emulate' : 'retry';
+  if (r === RET_PF_WRITE_PROTECTED) outcome = kvm_mmu_write_protect_fault(vcpu, exit, error_code);
+  else vcpu.retry.allowed = false;
+  if (outcome !== 'emulate' || !exit.namesEvent) return outcome;
+  return kvm_unprotect_and_retry_on_failure(vcpu, exit);
 }
 
 /**
@@ -556,6 +559,20 @@ function kvm_mmu_unprotect_gfn_and_retry(vcpu: kvm_vcpu, eip: number): boolean {
   retry.last_eip = eip;
   retry.last_addr = retry.cr2_or_gpa;
   return true;
+}
+
+/**
+ * v7.3.4 x86.c kvm_unprotect_and_retry_on_failure: no emulation when the exit names an event that would have to be delivered
+ * again (kvm_can_emulate_event_vectoring). svm_check_emulate_instruction looks at its type, not whether it is valid.
+ */
+function kvm_unprotect_and_retry_on_failure(vcpu: kvm_vcpu, exit: FaultExit): FaultOutcome {
+  const { retry } = vcpu;
+  if (!retry.allowed || retry.write_pf_to_sp) return 'failed';
+  const eip = exit.instruction ?? Number.NaN;
+  kvm_mmu_unprotect_gfn_and_retry(vcpu, eip);
+  retry.last_eip = eip;
+  retry.last_addr = retry.cr2_or_gpa;
+  return 'retry';
 }
 
 /**

@@ -403,6 +403,7 @@ function fetch(pt: pttype, vcpu: kvm_vcpu, fault: kvm_page_fault, gw: guest_walk
       return RET_PF_RETRY;
     if (gpte_changed(pt, vcpu, gw, it.level - 1)) return RET_PF_RETRY;
     if (sp !== NO_PAGE) link_shadow_page(vcpu, it.sptep, sp);
+    if (fault.write && table_gfn === fault.gfn) vcpu.retry.write_pf_to_sp = true;
   }
   kvm_mmu_hugepage_adjust(vcpu, fault);
   let base_gfn = fault.gfn;

@@ -217,9 +217,10 @@ export class kvm_vcpu {
   exception_pending = false;
   /**
    * vcpu->arch.last_retry_eip and last_retry_addr: the instruction and the address of the last fault that was answered by
-   * unprotecting a table; and of the present one, whether it may be (EMULTYPE_ALLOW_RETRY_PF), and its address.
+   * unprotecting a table; and of the present one, whether it may be (EMULTYPE_ALLOW_RETRY_PF), its address,
+   * and whether it writes a table that its own translation goes through (EMULTYPE_WRITE_PF_TO_SP).
    */
-  readonly retry = { last_eip: -1, last_addr: -1, allowed: false, cr2_or_gpa: -1 };
+  readonly retry = { last_eip: -1, last_addr: -1, allowed: false, cr2_or_gpa: -1, write_pf_to_sp: false };
   readonly injected: x86_exception = { error_code: 0, address: 0, nested_page_fault: false };
   /** The SPTE that make_spte built last: the u64 it returns through a pointer in C. */
   readonly new_spte = { lo: 0, hi: 0 };

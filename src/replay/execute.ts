@@ -239,7 +239,7 @@ export class Executor {
     if (register !== 'efer') guest.decode(vcpu, lastOf(step, length.movCr[step.bits]), length.movCr[step.bits]);
     const result = writeThrough(vcpu, register, value, noflush);
     if (register === 'efer' && result === 'done') guest.skip(vcpu, lastOf(step, WRMSR_BYTES), WRMSR_BYTES);
-    guest.enter(vcpu);
+    guest.enter(vcpu, result === 'gp');
     log.calls = null;
     recorder.writeEffect(write, result === 'gp' ? ['#GP'] : calls);
     if (result === 'gp') guest.deliver(vcpu, 13, 0);
@@ -289,7 +289,7 @@ export class Executor {
     }
     recorder.exit('invpcid');
     const result = vcpu.kernel.invpcid(step.type, step.pcid, pageOf(step.gva));
-    guest.enter(vcpu);
+    guest.enter(vcpu, result === 'gp');
     if (result === 'gp') guest.deliver(vcpu, 13, 0);
   }
 

@@ -61,6 +61,8 @@ export class Guest {
   #delivering = false;
   /** Where the guest fetched last: the instruction that runs is on that page. */
   #code = 0;
+  /** The next exit still names the event that was injected. */
+  #eventLeft = false;
   /** Whether KVM's emulator has the instruction that runs. */
   #emulatable = true;
   /** Width of the code that runs now. */
@@ -73,8 +75,9 @@ export class Guest {
     this.#exits = machine.vm.host.exits ?? everything;
   }
 
-  /** Back into the guest after an exit, or for the first time. */
-  enter(vcpu: MachineVcpu): void {
+  /** Back into the guest after an exit, or for the first time; `injects`: with an event that KVM injects. */
+  enter(vcpu: MachineVcpu, injects = false): void {
+    this.#eventLeft = injects && this.#exits.errata?.eventLeft === true;
     if (vcpu.kernel.enter() === 'shutdown') throw new GuestStopped('triple fault: the root is not in guest memory');
     vcpu.cpu.registersChanged();
     vcpu.cpu.entered();
@@ -90,7 +93,7 @@ export class Guest {
   undefined(vcpu: MachineVcpu, address: number, bytes: number): void {
     this.#recorder.exit('#UD');
     this.emulated(vcpu, address, bytes);
-    this.enter(vcpu);
+    this.enter(vcpu, true);
     this.deliver(vcpu, 6, 0);
   }
 
@@ -157,12 +160,18 @@ export class Guest {
             this.deliver(vcpu, 14, vcpu.cpu.exitCode, address);
             return false;
           }
+          const zapped = this.#zapped();
           const outcome = this.#faultExit(vcpu, this.#isDeliveredAgain(vcpu, event));
           const done = outcome === 'emulate' ? this.#emulate(vcpu, address, access) : null;
           if (done !== null) return done;
+          const again = outcome !== 'injected' && this.#isDeliveredAgain(vcpu, event);
           if (event !== null && outcome !== 'injected') this.#reinject(vcpu, event);
-          this.enter(vcpu);
-          if (outcome !== 'injected') continue;
+          this.enter(vcpu, outcome === 'injected' || again);
+          if (outcome !== 'injected') {
+            // The CPU begins the instruction anew: the code too may have lost its mapping.
+            if (kind !== 'x' && event === null && this.#zapped() !== zapped && !this.#fetchAgain(vcpu)) return false;
+            continue;
+          }
           this.#injected(vcpu, address);
           return false;
         }
@@ -171,6 +180,16 @@ export class Guest {
     throw new GuestStopped(
       `KVM answers the fault at ${hexOf(address)} (code 0x${vcpu.cpu.exitCode.toString(16)}) without curing it`,
     );
+  }
+
+  /** Grows when KVM drops tables, or a root. */
+  #zapped(): number {
+    const { zap_pages, mmu_load } = this.#machine.vm.counters;
+    return zap_pages + mmu_load;
+  }
+
+  #fetchAgain(vcpu: MachineVcpu): boolean {
+    return this.access(vcpu, u64Of(this.#code), 'x');
   }
 
   #guestFaultCode(code: number): number {
@@ -260,6 +279,7 @@ export class Guest {
       address: exitAddress,
       code: exitCode,
       duringDelivery,
+      namesEvent: duringDelivery || this.#eventLeft,
       instruction: this.#code,
     });
     if (outcome === 'failed') throw new GuestStopped(`KVM cannot handle the fault at 0x${exitAddress.toString(16)}`);
@@ -279,7 +299,7 @@ export class Guest {
     if (!this.#emulatable) throw new GuestStopped(`KVM cannot emulate the instruction at 0x${this.#code.toString(16)}`);
     const fetched = access.kind === 'x' && !given;
     const done = read && (fetched || this.#execute(vcpu, address, access, this.#faultPage(vcpu, address)));
-    this.enter(vcpu);
+    this.enter(vcpu, !done);
     if (done) return true;
     this.#injected(vcpu, address);
     return false;

@@ -65,6 +65,11 @@ export interface Errata {
    * entry either (QEMU's TCG; SDM vol. 3A 4.10.2.4 and 4.10.4.1 keep those).
    */
   readonly untaggedTlb: boolean;
+  /**
+   * The first exit after an event was injected still has its type in EXITINTINFO, not valid (QEMU's TCG; APM vol. 2 15.7.2
+   * leaves the field to exits during delivery).
+   */
+  readonly eventLeft: boolean;
 }
 
 /** The CPUID facts that the role code or the guest's walks depend on. */
