@@ -58,8 +58,14 @@ const exitsOf: Readonly<Record<Host['vendor'], ExitInformation>> = {
 };
 
 const errataOf: Readonly<Record<NonNullable<HostOptions['emulator']>, Errata>> = {
-  tcg: { reservedIsNotPresent: true, tableReadIsWrite: false, untaggedTlb: true, eventLeft: true },
-  bochs: { reservedIsNotPresent: false, tableReadIsWrite: true, untaggedTlb: false, eventLeft: false },
+  tcg: { reservedIsNotPresent: true, tableReadIsWrite: false, untaggedTlb: true, eventLeft: true, marksPdptes: true },
+  bochs: {
+    reservedIsNotPresent: false,
+    tableReadIsWrite: true,
+    untaggedTlb: false,
+    eventLeft: false,
+    marksPdptes: false,
+  },
 };
 
 /** The host for an era, or why the era has no such mode. */

@@ -82,7 +82,13 @@ export class GuestCpu implements Cpu {
     this.#host = host;
     this.#memory = memory;
     this.#untagged = host.exits?.errata?.untaggedTlb ?? false;
-    this.#features = { maxPhyAddr: cpuid.maxPhyAddr, gbPages: cpuid.gbPages, amd: cpuid.amd, executeOnly: false };
+    this.#features = {
+      maxPhyAddr: cpuid.maxPhyAddr,
+      gbPages: cpuid.gbPages,
+      amd: cpuid.amd,
+      executeOnly: false,
+      marksPdptes: host.exits?.errata?.marksPdptes ?? false,
+    };
     // One bit short of the format's limit, as on every CPU so far: kernels make entries that fault by setting them all.
     this.#hostFeatures = { maxPhyAddr: 51, gbPages: true, amd: false, executeOnly: true };
     this.#nested = host.tdp === 'none' ? null : new Walker(memory);

@@ -70,6 +70,8 @@ export interface Errata {
    * leaves the field to exits during delivery).
    */
   readonly eventLeft: boolean;
+  /** Walks of PAE tables set bit 5 of a PDPTE, where it is reserved (QEMU's TCG; SDM vol. 3A table 4-8). */
+  readonly marksPdptes: boolean;
 }
 
 /** The CPUID facts that the role code or the guest's walks depend on. */

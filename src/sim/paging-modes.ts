@@ -100,6 +100,8 @@ export interface PagingFeatures {
   readonly amd: boolean;
   /** EPT: entries that allow execution only (SDM vol. 3C A.10, bit 0). */
   readonly executeOnly: boolean;
+  /** Walks set the accessed bit of PDPTEs of PAE paging, which is reserved elsewhere. Absent: they do not. */
+  readonly marksPdptes?: boolean;
 }
 
 /** The features of a CPU with everything that narrows nothing: 52 address bits, 1 GiB pages, Intel's reserved bits. */
@@ -148,7 +150,7 @@ function reservedOfTablePointer(mode: PagingMode, features: PagingFeatures, entr
   if (mode.ept)
     return 0x78 | (mode.noLargeLevels & level(entryLevel) || isMissing1G(features, entryLevel) ? EPT.PS : 0);
   // Bits 2:1 and 8:5 of a PDPTE of PAE paging (SDM vol. 3A table 4-8).
-  if (mode.bareLevels & level(entryLevel)) return 0x1e6;
+  if (mode.bareLevels & level(entryLevel)) return features.marksPdptes ? 0x1c6 : 0x1e6;
   const large = mode.noLargeLevels & level(entryLevel) || isMissing1G(features, entryLevel) ? PTE.PS : 0;
   return large | (features.amd && entryLevel >= 3 ? PTE.G : 0);
 }

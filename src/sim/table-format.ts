@@ -32,6 +32,8 @@ export class TableFormat {
   readonly dirty: number;
   readonly largeLevels: number;
   readonly bareLevels: number;
+  /** What a walk sets in entries of bare levels: 0, but for a CPU that marks PDPTEs. */
+  readonly bareAccessed: number;
   /** Reserved bits by `reservedIndex`. */
   readonly reserved: Int32Array;
   /** NX in the high half while enabled, else 0. Signed. */
@@ -70,6 +72,7 @@ export class TableFormat {
     this.dirty = mode.ept ? (switches.marks ? EPT.D : 0) : PTE.D;
     this.largeLevels = largeLevelsOf(mode, features);
     this.bareLevels = mode.bareLevels;
+    this.bareAccessed = features.marksPdptes ? PTE.A : 0;
     this.reserved = reservedBits(mode, features, switches.nxe);
     this.noExecute = mode.nx && switches.nxe ? PTE_HIGH.NX | 0 : 0;
     this.malformedRights = mode.ept ? malformedEptRights(features.executeOnly) : 0;

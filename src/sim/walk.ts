@@ -170,7 +170,7 @@ export class Walker extends WalkControls {
           return this.#finish(lo, access, mark, at);
         }
         if (!this.#mark(at, entry, format.accessed, mark)) return this.#refuseMark();
-      }
+      } else if (format.bareAccessed && !this.#mark(at, entry, format.bareAccessed, mark)) return this.#refuseMark();
       frame = tableFrame(entry, high);
       tableWord = 0;
       if (caches !== null) caches.fill(lo, hi, level, frame, allLow, anyHigh);
