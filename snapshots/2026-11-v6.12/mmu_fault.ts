@@ -530,8 +530,9 @@ function kvm_mmu_unprotect_gfn_and_retry(vcpu: kvm_vcpu, eip: number): boolean {
 }
 
 /**
- * v6.14 x86.c kvm_unprotect_and_retry_on_failure: no emulation when the exit names an event that would have to be delivered
- * again (kvm_can_emulate_event_vectoring). svm_check_emulate_instruction looks at its type, not whether it is valid.
+ * kvm_unprotect_and_retry_on_failure as x86.c has it since v6.14, for kernels with that difference: no emulation when the exit
+ * names an event that would have to be delivered again (kvm_can_emulate_event_vectoring).
+ * svm_check_emulate_instruction looks at its type, not whether it is valid.
  */
 function kvm_unprotect_and_retry_on_failure(vcpu: kvm_vcpu, exit: FaultExit): FaultOutcome {
   const { retry } = vcpu;
