@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { EraView } from '../era.ts';
+import { registerWriters, writeEffects } from '../record/truth/watched.ts';
 import type { EnteredRoot, ReplayObserver } from '../replay/observe.ts';
 
 /** What the recordings note beside plain counts, for one phase or a whole run. */
@@ -34,27 +35,6 @@ export interface ObservedFault {
   /** CR2 in hex digits with 0x. */
   readonly address: string;
 }
-
-/** Functions of KVM that say what a register write led to. */
-const effectFunctions = new Set([
-  'kvm_mmu_reset_context',
-  'kvm_mmu_unload',
-  'kvm_mmu_new_pgd',
-  'kvm_mmu_free_roots',
-  'kvm_init_mmu',
-  '__kvm_mmu_refresh_passthrough_bits',
-  'kvm_mmu_load',
-  'kvm_mmu_sync_roots',
-  'kvm_mmu_sync_prev_roots',
-]);
-
-const registerOf: Readonly<Record<string, string>> = {
-  kvm_set_cr0: 'cr0',
-  kvm_set_cr3: 'cr3',
-  kvm_set_cr4: 'cr4',
-  svm_set_efer: 'efer',
-  vmx_set_efer: 'efer',
-};
 
 /** Looks at a replay as the probes looked at the real kernel: function calls and guest entries in order. */
 export class Observer implements ReplayObserver {
@@ -101,9 +81,9 @@ export class Observer implements ReplayObserver {
   call(name: string, caller: string): void {
     if (this.#unseen.includes(`${caller} > ${name}`) || this.#unseen.includes(`* > ${name}`)) return;
     for (const { calls } of this.#both()) calls[name] = (calls[name] ?? 0) + 1;
-    const register = registerOf[name];
+    const register = registerWriters[name];
     if (register !== undefined) this.#write(register);
-    if (this.#pendingWrite && effectFunctions.has(name)) this.#effects.push(name);
+    if (this.#pendingWrite && writeEffects.has(name)) this.#effects.push(name);
     if (name === 'kvm_mmu_new_pgd' || name === 'kvm_mmu_new_cr3') this.#pendingPgd = this.#phase;
     if (name === 'kvm_mmu_load' && this.#pendingPgd) {
       this.total.newPgdMiss++;

@@ -5,6 +5,7 @@ import { type EntryState, EntryStates } from './entry-states.ts';
 import { countEvent, isIdle } from './events.ts';
 import { type DecodedWords, RoleWords } from './role-words.ts';
 import { type TraceEvent, traceEvents } from './trace-text.ts';
+import { registerWriters, writeEffects } from './watched.ts';
 
 /** The content of truth.json. */
 export interface Truth {
@@ -25,28 +26,6 @@ const TEARDOWN = '(teardown)';
 
 /** A marker of the monitor. */
 const marker = /^\w+ (start|phase|error|halt)\b ?(.*)$/;
-
-/** Writes of registers that KVM carries out, and the register's name. */
-const writes: Readonly<Record<string, 'cr0' | 'cr3' | 'cr4' | 'efer'>> = {
-  kvm_set_cr0: 'cr0',
-  kvm_set_cr3: 'cr3',
-  kvm_set_cr4: 'cr4',
-  svm_set_efer: 'efer',
-  vmx_set_efer: 'efer',
-};
-
-/** Calls that a register write can lead to before the guest goes on. */
-const effects = new Set([
-  'kvm_mmu_reset_context',
-  'kvm_mmu_unload',
-  'kvm_mmu_new_pgd',
-  'kvm_mmu_free_roots',
-  'kvm_init_mmu',
-  '__kvm_mmu_refresh_passthrough_bits',
-  'kvm_mmu_load',
-  'kvm_mmu_sync_roots',
-  'kvm_mmu_sync_prev_roots',
-]);
 
 /** A trace with what is needed to read it. */
 export interface TraceFiles {
@@ -152,13 +131,13 @@ class Counter {
   }
 
   #registerWrite(event: string): void {
-    const register = writes[event];
+    const register = registerWriters[event];
     if (register) {
       for (const { registerWrites } of this.#current) registerWrites.add(register);
       // EFER is written in the course of other writes too, so what follows cannot be told to be its effect.
       if (register !== 'efer') this.#write = { register, counts: this.#current, calls: [] };
     }
-    if (effects.has(event)) this.#write?.calls.push(event);
+    if (writeEffects.has(event)) this.#write?.calls.push(event);
   }
 
   #enter(event: TraceEvent): void {

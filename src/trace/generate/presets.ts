@@ -13,6 +13,18 @@ const plain = {
 const million = 1_000_000;
 const gib = 262144;
 
+/** CR0.WP again and again, and CR3 now and then. */
+const wpToggles = {
+  ...plain,
+  spaces: 2,
+  pages: 4096,
+  locality: 'skewed',
+  events: 8 * million,
+  cr3Every: 400,
+  wpEvery: 20,
+  seed: 9,
+} as const;
+
 /** Named traces: those of docs/performance.md. Keep in step with `WL` in test/bench/pagewalk.c. */
 export const tracePresets = {
   'tlb-hit': { ...plain, pages: 48, locality: 'uniform', events: 16 * million, seed: 1 },
@@ -28,26 +40,8 @@ export const tracePresets = {
   'shadow-1g': { ...plain, pages: gib, locality: 'uniform', events: 4 * million, seed: 5 },
   'shadow-cr3': { ...plain, spaces: 8, pages: 4096, locality: 'skewed', events: 8 * million, cr3Every: 200, seed: 7 },
   'shadow-edit': { ...plain, pages: 16384, locality: 'skewed', events: 8 * million, editEvery: 50, seed: 8 },
-  'shadow-wp': {
-    ...plain,
-    spaces: 2,
-    pages: 4096,
-    locality: 'skewed',
-    events: 8 * million,
-    cr3Every: 400,
-    wpEvery: 20,
-    seed: 9,
-  },
-  'twod-wp': {
-    ...plain,
-    spaces: 2,
-    pages: 4096,
-    locality: 'skewed',
-    events: 8 * million,
-    cr3Every: 400,
-    wpEvery: 20,
-    seed: 9,
-  },
+  'shadow-wp': wpToggles,
+  'twod-wp': wpToggles,
 } as const satisfies Readonly<Record<string, TraceSpec>>;
 
 export type TracePresetName = keyof typeof tracePresets;
