@@ -17,6 +17,13 @@ export default {
       to: { path: '^(snapshots/|src/era\\.ts|src/(replay|trace|conform|facts|report|workload|cli)/)' },
     },
     {
+      name: 'core-is-compiled-alone',
+      comment: 'It is another language that only looks like the one around it.',
+      severity: 'error',
+      from: { path: '^src/sim/core/' },
+      to: { pathNot: '^src/sim/core/' },
+    },
+    {
       name: 'ports-are-closed',
       comment: 'A port is read beside the C of one commit; an import from another port would hide a difference.',
       severity: 'error',

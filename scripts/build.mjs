@@ -3,9 +3,10 @@
  * Bundles the command line to dist/, with a chunk for each command: what a command does not need costs it no start-up, and
  * one file loads sooner than the hundred it is made of.
  */
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildCore } from './core.mjs';
 import { root } from './setup.mjs';
 
 /**
@@ -31,10 +32,16 @@ async function sourceVersions(transform) {
   return Object.fromEntries(groups.map((folders) => [folders.join(' '), filesHash(folders, root)]));
 }
 
+const dist = join(root, 'dist');
+
 export async function build() {
   // Loaded here, as the dependencies may be installed only now.
   const { build: bundle, transform } = await import('esbuild');
-  rmSync(join(root, 'dist'), { recursive: true, force: true });
+  // The core stays: it is compiled anew only when its sources changed.
+  for (const name of existsSync(dist) ? readdirSync(dist) : []) {
+    if (name !== 'core.wasm') rmSync(join(dist, name), { recursive: true, force: true });
+  }
+  await buildCore();
   await bundle({
     absWorkingDir: root,
     entryPoints: { main: 'src/cli/main.ts', 'workers/tasks': 'src/workers/tasks.ts' },

@@ -9,6 +9,7 @@ import { run, setup, tool } from './setup.mjs';
 setup();
 run(tool('biome'), ['check', '.']);
 run(tool('tsc'), ['--noEmit']);
+run(tool('tsc'), ['-p', 'src/sim/core', '--noEmit']);
 run(process.execPath, ['scripts/boundaries.mjs']);
 run(tool('knip'), ['--no-progress']);
 await build();

@@ -92,11 +92,11 @@ export class GuestCpu implements Cpu {
     // One bit short of the format's limit, as on every CPU so far: kernels make entries that fault by setting them all.
     this.#hostFeatures = { maxPhyAddr: 51, gbPages: true, amd: false, executeOnly: true };
     this.#nested = host.tdp === 'none' ? null : new Walker(memory);
-    const structureCaches = caches === null ? null : new PagingStructureCaches(caches);
+    const structureCaches = caches === null ? null : new PagingStructureCaches(memory, caches);
     this.#walker = new Walker(memory, this.#nested, structureCaches);
     // Under EPT a CPU keeps PDPTEs as without it (SDM vol. 3C 29.3.1); under NPT it reads them with every walk.
     if (host.tdp === 'ept') this.#walker.pdptesInRegisters = true;
-    this.tlb = new Tlb(tlb, structureCaches);
+    this.tlb = new Tlb(memory, tlb, structureCaches);
     this.#translator = new Translator(this.tlb, this.#walker);
   }
 

@@ -1,4 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
+
+import {
+  DENSE_FRAMES,
+  FIRST_SLOT,
+  HOST_TABLE_FRAME,
+  JOURNAL,
+  JOURNAL_ON,
+  LOW_SLOTS,
+  TABLE_SLOTS,
+} from './core/layout.ts';
+import { type Core, coreFor, LINEAR_PAGE, newLinearMemory } from './core.ts';
 import { FrameMap } from './frame-map.ts';
 import type { WriteJournal } from './write-journal.ts';
 
@@ -9,23 +20,19 @@ export const PAGE_SIZE = 4096;
 const PAGE_WORDS_SHIFT = 10;
 export const PAGE_WORDS = 2 ** PAGE_WORDS_SHIFT;
 
-/**
- * First frame of the window for tables that the host owns (shadow pages, nested tables): 2 ** 28 frames, which is 1 TiB
- * and above any guest RAM that is modelled. Guest frame n is host frame n below it.
- */
-export const HOST_TABLE_FRAME = 0x1000_0000;
+export { HOST_TABLE_FRAME };
 
 /** Address of the first byte of a frame. A double: 52-bit addresses are exact. */
 export const addressOf = (frame: number): number => frame * PAGE_SIZE;
 /** Frame that holds a physical address. */
 export const frameOf = (address: number): number => Math.floor(address / PAGE_SIZE);
 
-/** Frames in each dense window (16 GiB); those beyond live in the hash, lest one stray high address make a huge index. */
-const DENSE_FRAMES = 0x40_0000;
+/** Slots that linear memory grows by: it is address space until they are used. */
+const GROWTH = 256;
 
 /**
- * The host's physical memory, sparse by 4 KiB frame. Pages lie in one arena, `words`, 1024 words each; a page's place in
- * it is its slot. A 64-bit entry i of a page is `words[slot * 1024 + 2 * i]` (low) and `… + 1` (high), a 32-bit entry i is
+ * The host's physical memory, sparse by 4 KiB frame. Pages lie in one linear memory, `words`, 1024 words each; a page's place
+ * in it is its slot. A 64-bit entry i of a page is `words[slot * 1024 + 2 * i]` (low) and `… + 1` (high), a 32-bit entry i is
  * `words[slot * 1024 + i]`; both signed.
  *
  * Slot 0 is a page of zeros that belongs to no frame and must never be written: it lets a walk read an absent frame
@@ -33,25 +40,72 @@ const DENSE_FRAMES = 0x40_0000;
  *
  * Frames are integers below 2 ** 40 (52-bit addresses). Two windows are found by one array load, dense low frames and
  * frames from HOST_TABLE_FRAME on; every other frame goes through a hash.
+ *
+ * The compiled core works on the same memory, and CPUs keep their state in slots of it.
  */
 export class PhysicalMemory {
-  /** The arena. It is replaced when it grows: read it again after every `slotFor`, `write32` or `write64`. */
-  words = new Int32Array(16 * PAGE_WORDS);
-  /** Slot by frame for low frames, 0 when absent; frames at or past its length are absent or in the hash. Replaced when it grows. */
-  lowSlots = new Int32Array(256);
-  /** Slot by frame - HOST_TABLE_FRAME. Replaced when it grows. */
-  tableSlots = new Int32Array(16);
+  readonly #linear = newLinearMemory();
+  /** All of the memory. It is replaced when it grows: read it again after every `slotFor`, `write32` or `write64`. */
+  words = new Int32Array(this.#linear.buffer);
+  /** Slot by frame for low frames, 0 when absent; frames at or past its length are in the hash. */
+  readonly lowSlots = new Int32Array(this.#linear.buffer, LOW_SLOTS, DENSE_FRAMES);
+  /** Slot by frame - HOST_TABLE_FRAME. */
+  readonly tableSlots = new Int32Array(this.#linear.buffer, TABLE_SLOTS, DENSE_FRAMES);
   /** Pages that exist now. */
   pages = 0;
-  /** Notes what changes, when there is one. */
-  journal: WriteJournal | null = null;
-  /** By slot: the frame that has it, or had it last. */
+  #journal: WriteJournal | null = null;
+  #core: Core | null = null;
+  /** Rest of the slots that were taken for small blocks. */
+  #blockAt = 0;
+  #blockEnd = 0;
+  /** By slot from FIRST_SLOT on: the frame that has it, or had it last. */
   #frameOfSlot = new Float64Array(16);
   readonly #others = new FrameMap();
   #free = new Int32Array(16);
   #freeCount = 0;
-  /** First slot that was never handed out; slot 0 is the page of zeros. */
-  #nextSlot = 1;
+  /** First slot that was never handed out. */
+  #nextSlot = FIRST_SLOT;
+
+  /** The compiled core, for this memory. */
+  get core(): Core {
+    this.#core ??= coreFor(this.#linear, (frame) => this.#others.get(frame));
+    return this.#core;
+  }
+
+  /** Notes what changes, when there is one. */
+  get journal(): WriteJournal | null {
+    return this.#journal;
+  }
+
+  set journal(journal: WriteJournal | null) {
+    this.#journal = journal;
+    this.wordsAt(JOURNAL_ON, 2).set([journal === null ? 0 : 1, 0]);
+  }
+
+  /** Room for the state of a machine: a block of zeros, 16 bytes aligned, for as long as the memory exists. Its byte offset. */
+  reserve(bytes: number): number {
+    const size = Math.ceil(bytes / 16) * 16;
+    if (this.#blockAt + size > this.#blockEnd) {
+      const slots = Math.ceil(size / PAGE_SIZE);
+      this.#blockAt = this.#nextSlot * PAGE_SIZE;
+      this.#blockEnd = this.#blockAt + slots * PAGE_SIZE;
+      this.#nextSlot += slots;
+      this.#growTo(this.#nextSlot);
+    }
+    const block = this.#blockAt;
+    this.#blockAt += size;
+    return block;
+  }
+
+  /** A view of reserved memory. */
+  wordsAt(block: number, length: number): Int32Array {
+    return new Int32Array(this.#linear.buffer, block, length);
+  }
+
+  /** As `wordsAt`. */
+  doublesAt(block: number, length: number): Float64Array {
+    return new Float64Array(this.#linear.buffer, block, length);
+  }
 
   /** Slot of a frame, or 0, the page of zeros, when it is absent. For reading only. */
   slotOrZero(frame: number): number {
@@ -74,10 +128,12 @@ export class PhysicalMemory {
     if (found !== 0) return found;
     const slot = this.#takeSlot();
     this.#setSlot(frame, slot);
-    if (slot >= this.#frameOfSlot.length) this.#frameOfSlot = grown(this.#frameOfSlot, slot + 1);
-    this.#frameOfSlot[slot] = frame;
+    if (slot - FIRST_SLOT >= this.#frameOfSlot.length) {
+      this.#frameOfSlot = grown(this.#frameOfSlot, slot - FIRST_SLOT + 1);
+    }
+    this.#frameOfSlot[slot - FIRST_SLOT] = frame;
     this.pages++;
-    this.journal?.frames.push(frame);
+    this.#journal?.frames.push(frame);
     return slot;
   }
 
@@ -90,7 +146,7 @@ export class PhysicalMemory {
     this.#free[this.#freeCount++] = slot;
     this.#setSlot(frame, 0);
     this.pages--;
-    this.journal?.frames.push(frame);
+    this.#journal?.frames.push(frame);
   }
 
   /** Where the word at a physical address (a multiple of 4) is in `words`, for reading. */
@@ -117,7 +173,7 @@ export class PhysicalMemory {
   write32(address: number, value: number): void {
     const slot = this.slotFor(frameOf(address));
     this.words[slot * PAGE_WORDS + ((address & 0xfff) >>> 2)] = value;
-    this.journal?.words.push(address);
+    this.#journal?.words.push(address);
   }
 
   /** Writes one 64-bit entry; creates the page. May replace `words`. */
@@ -125,58 +181,63 @@ export class PhysicalMemory {
     const at = this.slotFor(frameOf(address)) * PAGE_WORDS + ((address & 0xfff) >>> 2);
     this.words[at] = lo;
     this.words[at + 1] = hi;
-    this.journal?.words.push(address, address + 4);
+    this.#journal?.words.push(address, address + 4);
   }
 
   /** For those who write to `words` themselves: the word at this index changed. */
   written(at: number): void {
-    this.journal?.words.push(this.#frameOfSlot[at >>> PAGE_WORDS_SHIFT]! * PAGE_SIZE + (at & (PAGE_WORDS - 1)) * 4);
+    this.#journal?.words.push(
+      this.#frameOfSlot[(at >>> PAGE_WORDS_SHIFT) - FIRST_SLOT]! * PAGE_SIZE + (at & (PAGE_WORDS - 1)) * 4,
+    );
+  }
+
+  /** Tells the journal which entries the core has marked. */
+  collectMarks(): void {
+    if (this.#journal === null) return;
+    const header = this.wordsAt(JOURNAL_ON, 2);
+    const [, count] = header;
+    const marked = this.wordsAt(JOURNAL, count!);
+    for (let i = 0; i < count!; i++) this.written(marked[i]! >>> 2);
+    header[1] = 0;
   }
 
   /** Every frame that exists now. */
   *frames(): IterableIterator<number> {
-    for (let slot = 1; slot < this.#nextSlot; slot++) {
-      const frame = this.#frameOfSlot[slot]!;
-      if (this.slotOrZero(frame) === slot) yield frame;
+    for (let slot = FIRST_SLOT; slot < this.#nextSlot; slot++) {
+      // Slots without a page ever have no frame, or 0 as if it were theirs.
+      const frame = this.#frameOfSlot[slot - FIRST_SLOT];
+      if (frame !== undefined && this.slotOrZero(frame) === slot) yield frame;
     }
   }
 
   #takeSlot(): number {
     if (this.#freeCount > 0) return this.#free[--this.#freeCount]!;
     const slot = this.#nextSlot++;
-    if ((slot + 1) * PAGE_WORDS > this.words.length) this.words = grown(this.words, (slot + 1) * PAGE_WORDS);
+    this.#growTo(this.#nextSlot);
     return slot;
+  }
+
+  /** Makes room in the arena for so many slots. */
+  #growTo(slots: number): void {
+    if (slots * PAGE_WORDS <= this.words.length) return;
+    this.#linear.grow(
+      ((GROWTH * PAGE_SIZE) / LINEAR_PAGE) * Math.ceil((slots - this.words.length / PAGE_WORDS) / GROWTH),
+    );
+    this.words = new Int32Array(this.#linear.buffer);
   }
 
   #setSlot(frame: number, slot: number): void {
     const table = frame - HOST_TABLE_FRAME;
-    if (frame < DENSE_FRAMES) {
-      if (frame >= this.lowSlots.length) this.lowSlots = grown(this.lowSlots, frame + 1, DENSE_FRAMES);
-      this.lowSlots[frame] = slot;
-    } else if (table >= 0 && table < DENSE_FRAMES) {
-      if (table >= this.tableSlots.length) this.tableSlots = grown(this.tableSlots, table + 1, DENSE_FRAMES);
-      this.tableSlots[table] = slot;
-    } else if (slot === 0) {
-      this.#others.delete(frame);
-    } else {
-      this.#others.set(frame, slot);
-    }
+    if (frame < DENSE_FRAMES) this.lowSlots[frame] = slot;
+    else if (table >= 0 && table < DENSE_FRAMES) this.tableSlots[table] = slot;
+    else this.#others.put(frame, slot);
   }
 }
 
-/**
- * A copy at least `length` long and twice as long as before, so that growing costs a constant per element; a window stops
- * at its `limit`, because frames past it are looked for in the hash only when no window reaches them.
- */
-function grown<A extends Int32Array<ArrayBuffer> | Float64Array<ArrayBuffer>>(
-  array: A,
-  length: number,
-  limit = Number.POSITIVE_INFINITY,
-): A {
+/** A copy at least `length` long and twice as long as before, so that growing costs a constant per element. */
+function grown<A extends Int32Array<ArrayBuffer> | Float64Array<ArrayBuffer>>(array: A, length: number): A {
   // The constructor of a typed array is that of its own kind, which the type system does not follow.
-  const copy = new (array.constructor as new (length: number) => A)(
-    Math.min(Math.max(array.length * 2, length), limit),
-  );
+  const copy = new (array.constructor as new (length: number) => A)(Math.max(array.length * 2, length));
   copy.set(array);
   return copy;
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { ENTRY, ENTRY_SHIFT, type Geometry, TlbLevel } from './tlb-level.ts';
+import { CACHES_BYTES, CACHES_FRAME, CACHES_HITS, CACHES_LEVEL, CACHES_TAG } from './core/layout.ts';
+import type { PhysicalMemory } from './memory.ts';
+import { type Geometry, Ways } from './ways.ts';
 
 /** Sizes of the caches for the entries of levels 2 to 5 that point to tables (SDM vol. 3A 4.10.3). Absent: no such cache. */
 export interface PagingStructureShape {
@@ -9,82 +11,65 @@ export interface PagingStructureShape {
   readonly level5?: Geometry;
 }
 
-// Copies, as imported constants are read anew at each use.
-const { FRAME, FLAGS } = ENTRY;
-const SHIFT = ENTRY_SHIFT;
-
-/** Bits 56:32 of an address, in its high half; those above only repeat the sign. */
-const ADDRESS_HIGH = 0x1ffffff;
-
-/** Flags of an entry: the AND of the low bits in bits 2:0, and this for an NX bit among the entries it stands for. */
-const NO_EXECUTE = 1 << 3;
-const FRAME_HIGH_SHIFT = 24;
+/** Generation 1, which the TLB's tags begin with. */
+const FIRST_TAG = 1 << 15;
 
 /**
  * Paging-structure caches. The entry of level n for an address stands for the walk from the root through level n: it holds
  * the frame of the next table and the rights so far, so that a walk can start below. Entries are made of tables marked
- * accessed, and never of leaves. Caches of nested tables have no TLB: their owner calls `clear` at a flush. The frame
- * word keeps 32 bits and bits 31:24 of the flags the rest.
+ * accessed, and never of leaves. Caches of nested tables have no TLB: their owner calls `clear` at a flush.
  */
 export class PagingStructureCaches {
   /** By level; index 2 to 5. */
-  readonly levels: readonly (TlbLevel | null)[];
-  /** Context and generation, as in the tags of the TLB, which sets it; never 0, the tag of free entries. */
-  tag = 1 << 15;
-  hits = 0;
-  /** What the last hit gave: frame of the next table, AND of the low bits, OR of the NX bits as bit 31. */
-  hitFrame = 0;
-  hitLow = 0;
-  hitHigh = 0;
+  readonly levels: readonly (Ways | null)[];
+  /** Where they are in the machine's memory. */
+  readonly block: number;
+  readonly #memory: PhysicalMemory;
+  readonly #words: Int32Array;
+  readonly #hits: Float64Array;
 
-  constructor(shape: PagingStructureShape) {
-    const { level2, level3, level4, level5 } = shape;
-    this.levels = [undefined, undefined, level2, level3, level4, level5].map((g) => (g ? new TlbLevel(g) : null));
+  constructor(memory: PhysicalMemory, { level2, level3, level4, level5 }: PagingStructureShape) {
+    this.#memory = memory;
+    this.block = memory.reserve(CACHES_BYTES);
+    this.#words = memory.wordsAt(this.block, CACHES_BYTES / 4);
+    this.#hits = memory.doublesAt(this.block + CACHES_HITS, 1);
+    this.levels = [undefined, undefined, level2, level3, level4, level5].map((g) => (g ? new Ways(memory, g) : null));
+    this.levels.forEach((level, i) => {
+      if (level !== null) this.#words[CACHES_LEVEL / 4 + i] = level.block;
+    });
+    this.tag = FIRST_TAG;
+  }
+
+  /** Context and generation, as in the tags of the TLB, which sets it; never 0, the tag of free entries. */
+  get tag(): number {
+    return this.#words[CACHES_TAG / 4]!;
+  }
+
+  set tag(tag: number) {
+    this.#words[CACHES_TAG / 4] = tag;
+  }
+
+  get hits(): number {
+    return this.#hits[0]!;
+  }
+
+  /** Frame of the next table that the last hit gave. A double. */
+  get hitFrame(): number {
+    return (this.#words[CACHES_FRAME / 4]! >>> 0) + this.#words[CACHES_FRAME / 4 + 1]! * 2 ** 32;
   }
 
   /** Takes over everything from caches of the same shape. */
   copyFrom(other: PagingStructureCaches): void {
     this.levels.forEach((level, i) => {
-      const from = other.levels[i]!;
-      if (level !== null && from !== null) level.copyFrom(from);
+      level?.copyFrom(other.levels[i]!);
     });
     this.tag = other.tag;
-    this.hits = other.hits;
+    this.#hits.set(other.#hits);
   }
 
-  /**
-   * Deepest cached level for an address among tables `levels` deep: 2 to `levels`, with the `hit` fields set; 0 when
-   * nothing is cached.
-   */
+  /** Deepest cached level for an address among tables `levels` deep: 2 to `levels`; 0 when nothing is cached. */
   lookup(lo: number, hi: number, levels: number): number {
-    for (let level = 2; level <= levels; level++) {
-      const cache = this.levels[level]!;
-      if (cache === null) continue;
-      const at = cache.find(prefixLow(lo, hi, level), this.tag | prefixHigh(hi, level));
-      if (at < 0) continue;
-      const flags = cache.entries[(at << SHIFT) | FLAGS]!;
-      cache.use(at);
-      this.hits++;
-      const frame = cache.entries[(at << SHIFT) | FRAME]!;
-      if (frame >= 0 && flags >>> FRAME_HIGH_SHIFT === 0) this.hitFrame = frame;
-      else this.hitFrame = (frame >>> 0) + (flags >>> FRAME_HIGH_SHIFT) * 2 ** 32;
-      this.hitLow = flags & 7;
-      this.hitHigh = flags & NO_EXECUTE ? 0x80000000 | 0 : 0;
-      return level;
-    }
-    return 0;
-  }
-
-  /**
-   * Keeps what a walk found at `level`: the next table's frame, the AND of low bits and the OR of high halves so far. The
-   * walk has looked the address up before and found nothing there, else it would have begun below.
-   */
-  fill(lo: number, hi: number, level: number, frame: number, low: number, high: number): void {
-    const cache = this.levels[level]!;
-    if (cache === null) return;
-    const frameHigh = frame > 0xffff_ffff ? (frame / 0x1_0000_0000) << FRAME_HIGH_SHIFT : 0;
-    const flags = (low & 7) | (high < 0 ? NO_EXECUTE : 0) | frameHigh;
-    cache.add(prefixLow(lo, hi, level), this.tag | prefixHigh(hi, level), frame | 0, flags);
+    return this.#memory.core.lookUpInCaches(this.block, lo, hi, levels);
   }
 
   /** Drops everything. A flush of one address does that too: it reaches every entry of its context (SDM 4.10.4.1). */
@@ -92,12 +77,3 @@ export class PagingStructureCaches {
     for (const level of this.levels) level?.clear();
   }
 }
-
-/** Address bits from the index of `level` up: the low 32 of them, then the rest (4 bits of a 57-bit address at level 2). */
-function prefixLow(lo: number, hi: number, level: number): number {
-  const shift = 3 + 9 * level;
-  const high = hi & ADDRESS_HIGH;
-  return shift < 32 ? (lo >>> shift) | (high << (32 - shift)) : high >>> (shift - 32);
-}
-
-const prefixHigh = (hi: number, level: number): number => (level === 2 ? (hi & ADDRESS_HIGH) >>> 21 : 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { EPT, PTE, PTE_HIGH } from './paging-bits.ts';
-import { largeLevelsOf, type PagingFeatures, type PagingMode, reservedBits, reservedIndex } from './paging-modes.ts';
+import { largeLevelsOf, type PagingFeatures, type PagingMode, reservedBits } from './paging-modes.ts';
 
 /** EPT memory types 2, 3 and 7 are reserved, as a set of bits by type. SDM vol. 3C 29.3.7.1. */
 const RESERVED_MEMORY_TYPES = (1 << 2) | (1 << 3) | (1 << 7);
@@ -47,17 +47,6 @@ export class TableFormat {
   /** Bits of the address's high half that must be clear for the tables to cover it. */
   readonly uncoveredHigh: number;
 
-  /**
-   * For straight walks of four levels: bits that an entry sets only when it is reserved or large, in a table pointer of
-   * levels 4 and 3, in one of level 2, in a 2 MiB leaf, and in any high half.
-   */
-  readonly oddPointer: number;
-  readonly oddLastPointer: number;
-  readonly oddLarge: number;
-  readonly oddHigh: number;
-  /** Whether straight walks serve this format; as tables of their own or as nested ones, `nested` says. */
-  readonly straight: boolean;
-
   constructor(mode: PagingMode, features: PagingFeatures, switches: FormatSwitches) {
     this.mode = mode;
     this.features = features;
@@ -78,28 +67,12 @@ export class TableFormat {
     this.malformedRights = mode.ept ? malformedEptRights(features.executeOnly) : 0;
     this.oddMemoryTypes = mode.ept ? RESERVED_MEMORY_TYPES : 0;
     this.canonicalShift = mode.canonical && !switches.nested ? mode.addressBits - 33 : -1;
-    this.oddPointer = this.reserved[reservedIndex(4, 0)]! | this.reserved[reservedIndex(3, 0)]! | PTE.PS;
-    this.oddLastPointer = this.reserved[reservedIndex(2, 0)]!;
-    this.oddLarge = this.reserved[reservedIndex(2, 1)]!;
-    this.oddHigh = this.reserved[reservedIndex(1, 0) + 1]!;
-    this.straight = mode.levels === 4;
     this.uncoveredHigh = switches.nested ? ~(2 ** (mode.addressBits - 32) - 1) : 0;
   }
 
   /** Whether these are the switches it was made for. */
   isFor(switches: FormatSwitches): boolean {
     return this.nxe === switches.nxe && this.marks === switches.marks && this.nested === switches.nested;
-  }
-
-  /** 1 when the memory type of a leaf of EPT is reserved, else 0. */
-  oddMemoryType(entry: number): number {
-    return (this.oddMemoryTypes >>> ((entry >>> EPT.MEMORY_TYPE_SHIFT) & 7)) & 1;
-  }
-
-  /** Whether a present EPT entry is malformed apart from reserved bits; `leaf` entries have a memory type. */
-  malformed(entry: number, leaf: boolean): boolean {
-    if ((this.malformedRights >>> (entry & 7)) & 1) return true;
-    return leaf && this.oddMemoryType(entry) !== 0;
   }
 }
 

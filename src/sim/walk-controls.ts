@@ -1,6 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { type AccessControls, eptRules, rulesFor } from './access-rules.ts';
-import { ACCESS, PFEC, PTE, RIGHTS } from './paging-bits.ts';
+import {
+  ACCESSED,
+  BARE_ACCESSED,
+  CANONICAL_SHIFT,
+  DIRTY,
+  ENTRY_BYTES,
+  GLOBAL,
+  HAS_KEYS,
+  HAS_PDPTES,
+  IS_EPT,
+  IS_SIMPLE,
+  KEYS_ON,
+  LARGE_LEVELS,
+  LEVELS,
+  MALFORMED_RIGHTS,
+  NO_EXECUTE,
+  ODD_MEMORY_TYPES,
+  PDPTES,
+  PKRU,
+  PRESENT,
+  REPORT_FETCH,
+  RESERVED,
+  ROOT_BYTE,
+  ROOT_FRAME,
+  RULES,
+  TABLE_ACCESS,
+  UNCOVERED_HIGH,
+  WP,
+} from './core/layout.ts';
+import { ACCESS, PTE } from './paging-bits.ts';
 import { type PagingFeatures, type PagingMode, pagingModeOf, pagingModes, plainFeatures } from './paging-modes.ts';
 import { CR0, CR4, EFER, type Registers } from './registers.ts';
 import { type FormatSwitches, TableFormat } from './table-format.ts';
@@ -57,8 +86,16 @@ export class WalkControls {
   private rflagsAc = 0;
   private features: PagingFeatures | null = null;
 
-  constructor(pdptesInRegisters: boolean) {
+  /** The walker's block in the machine's memory, which `store` keeps up to date. */
+  private readonly words: Int32Array;
+  // What the block has.
+  private storedFormat: TableFormat | null = null;
+  private storedRules: Uint8Array | null = null;
+
+  constructor(pdptesInRegisters: boolean, words: Int32Array) {
     this.pdptesInRegisters = pdptesInRegisters;
+    this.words = words;
+    this.store();
   }
 
   /** Paging mode of the tables. */
@@ -95,6 +132,7 @@ export class WalkControls {
     this.pkru = registers.pkru;
     this.pdptes = this.pdptesInRegisters && this.format.bareLevels !== 0 ? registers.pdptes : null;
     this.loadRoot(registers.cr3);
+    this.store();
   }
 
   private workOut(registers: Registers, features: PagingFeatures): void {
@@ -134,20 +172,16 @@ export class WalkControls {
     this.globalBit = 0;
     this.pdptes = null;
     this.loadRoot(root);
+    this.store();
   }
 
   /** Changes the root alone: the address in CR3, nCR3 or EPTP. Bits below the table's alignment are not looked at. */
   loadRoot(address: number): void {
     this.rootFrame = Math.floor(address / 4096);
     this.rootWord = this.format.bareLevels === 0 ? 0 : (address & 0xfe0) >>> 2;
-  }
-
-  /** PFEC.PK when the protection key of a user page forbids a data access, else 0. SDM vol. 3A 4.6.2. */
-  keyFault(access: number, rights: number, key: number): number {
-    if (this.keysOn === 0 || !(rights & RIGHTS.U) || access & ACCESS.FETCH) return 0;
-    const disable = (this.pkru >>> (2 * key)) & 3;
-    if (disable & 1) return PFEC.PK;
-    return disable & 2 && access & ACCESS.WRITE && (access & ACCESS.USER || this.wp) ? PFEC.PK : 0;
+    this.words[ROOT_FRAME / 4] = this.rootFrame;
+    this.words[ROOT_FRAME / 4 + 1] = this.rootFrame / 2 ** 32;
+    this.words[ROOT_BYTE / 4] = this.rootWord * 4;
   }
 
   /** Works the masks out again, unless nothing changed: CR0.WP and CR3 change far more often than the mode. */
@@ -161,4 +195,45 @@ export class WalkControls {
     this.rules = rulesFor(controls);
     this.wp = controls.wp ? 1 : 0;
   }
+
+  /** Writes to the block what changed since the last time. */
+  private store(): void {
+    const { words, format, rules, pdptes } = this;
+    words[KEYS_ON / 4] = this.keysOn;
+    words[PKRU / 4] = this.pkru;
+    words[WP / 4] = this.wp;
+    words[REPORT_FETCH / 4] = this.reportFetch;
+    words[TABLE_ACCESS / 4] = this.tableAccess;
+    words[GLOBAL / 4] = this.globalBit;
+    words[HAS_PDPTES / 4] = pdptes === null ? 0 : 1;
+    if (pdptes !== null) words.set(pdptes, PDPTES / 4);
+    if (rules !== this.storedRules) {
+      new Uint8Array(words.buffer, words.byteOffset + RULES, rules.length).set(rules);
+      this.storedRules = rules;
+    }
+    if (format !== this.storedFormat) {
+      storeFormat(words, format);
+      this.storedFormat = format;
+    }
+  }
+}
+
+function storeFormat(words: Int32Array, format: TableFormat): void {
+  words[LEVELS / 4] = format.levels;
+  words[ENTRY_BYTES / 4] = format.entryWords * 4;
+  words[IS_EPT / 4] = Number(format.ept);
+  words[LARGE_LEVELS / 4] = format.largeLevels;
+  words[IS_SIMPLE / 4] = Number(format.levels > 0 && format.entryWords === 2 && format.bareLevels === 0);
+  words[CANONICAL_SHIFT / 4] = format.canonicalShift;
+  words[UNCOVERED_HIGH / 4] = format.uncoveredHigh;
+  words[HAS_KEYS / 4] = Number(format.mode.keys);
+  // Masks of which only the low half has bits.
+  words[PRESENT / 4] = format.present;
+  words[ACCESSED / 4] = format.accessed;
+  words[DIRTY / 4] = format.dirty;
+  words[BARE_ACCESSED / 4] = format.bareAccessed;
+  words[NO_EXECUTE / 4 + 1] = format.noExecute;
+  words[MALFORMED_RIGHTS / 4] = format.malformedRights;
+  words[ODD_MEMORY_TYPES / 4] = format.oddMemoryTypes;
+  words.set(format.reserved, RESERVED / 4);
 }

@@ -1,5 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { CAUSE } from './access-rules.ts';
+import {
+  CACHED_LEVEL,
+  CAUSE as CAUSE_AT,
+  ERROR_CODE,
+  FAULT as FAULT_AT,
+  FAULT_GPA,
+  FLAGS,
+  FRAME,
+  HOST_FRAME,
+  LEVEL,
+  LOW_BITS,
+  MARKS,
+  NESTED_READS,
+  PAGE_SHIFT,
+  READABLE,
+  READS,
+  STAGE as STAGE_AT,
+} from './core/layout.ts';
 import { PTE, PTE_HIGH, RIGHTS } from './paging-bits.ts';
 
 /** Places in `WalkResult.flags`. */
@@ -28,61 +45,96 @@ export const STAGE = {
   FINAL: 2,
 } as const;
 
-/** What a walk reached and why it stopped. One object for each walker, refilled by every walk: read it before the next. */
+/** What the last walk reached and why it stopped: a view of the walker's block, so read it before the next walk. */
 export class WalkResult {
+  readonly #words: Int32Array;
+
+  /** `words` is a walker's block. */
+  constructor(words: Int32Array) {
+    this.#words = words;
+  }
+
   /** A FAULT. */
-  fault: number = FAULT.NONE;
+  get fault(): number {
+    return this.#words[FAULT_AT / 4]!;
+  }
+
   /** A CAUSE; for a nested fault, that of the nested walk. */
-  cause: number = CAUSE.NONE;
+  get cause(): number {
+    return this.#words[CAUSE_AT / 4]!;
+  }
+
   /** #PF error code; for a nested fault the error code of the nested walk (EXITINFO1 bits 4:0). */
-  errorCode = 0;
+  get errorCode(): number {
+    return this.#words[ERROR_CODE / 4]!;
+  }
+
   /** A STAGE, for a nested fault. */
-  stage: number = STAGE.NONE;
+  get stage(): number {
+    return this.#words[STAGE_AT / 4]!;
+  }
+
   /** Guest-physical address that the nested tables refused. A double. */
-  faultGpa = 0;
+  get faultGpa(): number {
+    return this.#wide(FAULT_GPA);
+  }
+
   /** Level of the last entry read in these tables: of the leaf, or of the one that ended the walk. */
-  level = 0;
+  get level(): number {
+    return this.#words[LEVEL / 4]!;
+  }
 
   /** Frame of the page, in the physical address space of the tables walked; with nested tables, a guest frame. */
-  frame = 0;
+  get frame(): number {
+    return this.#wide(FRAME);
+  }
+
   /** Frame in host memory: equal to `frame` without nested tables. */
-  hostFrame = 0;
+  get hostFrame(): number {
+    return this.#wide(HOST_FRAME);
+  }
+
   /** Bits below the page number of the page that the whole walk maps alike: the smaller one of both dimensions. */
-  pageShift = 12;
+  get pageShift(): number {
+    return this.#words[PAGE_SHIFT / 4]!;
+  }
+
   /**
    * What a TLB keeps of the translation beside its frame: rights over both dimensions in bits 2:0, D in bit 6, G in bit 8,
    * the protection key in bits 15:12, bits 20:16 as `ownPageShift`.
    */
-  flags = 0;
+  get flags(): number {
+    return this.#words[FLAGS / 4]!;
+  }
+
   /** AND of the low three bits of all entries used, as the tables spell them. */
-  lowBits = 0;
+  get lowBits(): number {
+    return this.#words[LOW_BITS / 4]!;
+  }
+
   /** 1 unless the nested tables let the page be executed but not read. */
-  readable = 1;
+  get readable(): number {
+    return this.#words[READABLE / 4]!;
+  }
 
   /** Level of the paging-structure cache where the walk started, 0 when it started at the root. */
-  cachedLevel = 0;
-  /** Entries read in these tables. */
-  reads = 0;
-  /** Entries read in the nested tables. */
-  nestedReads = 0;
-  /** Entries of both dimensions written to mark them accessed or dirty. */
-  marks = 0;
+  get cachedLevel(): number {
+    return this.#words[CACHED_LEVEL / 4]!;
+  }
 
-  /** Back to a walk that has not begun. */
-  reset(): void {
-    this.fault = FAULT.NONE;
-    this.cause = CAUSE.NONE;
-    this.errorCode = 0;
-    this.stage = STAGE.NONE;
-    this.faultGpa = 0;
-    this.level = 0;
-    this.cachedLevel = 0;
-    this.flags = 0;
-    this.lowBits = 0;
-    this.readable = 1;
-    this.reads = 0;
-    this.nestedReads = 0;
-    this.marks = 0;
+  /** Entries read in these tables. */
+  get reads(): number {
+    return this.#words[READS / 4]!;
+  }
+
+  /** Entries read in the nested tables. */
+  get nestedReads(): number {
+    return this.#words[NESTED_READS / 4]!;
+  }
+
+  /** Entries of both dimensions written to mark them accessed or dirty. */
+  get marks(): number {
+    return this.#words[MARKS / 4]!;
   }
 
   /** RIGHTS over both dimensions. */
@@ -90,17 +142,9 @@ export class WalkResult {
     return this.flags & RIGHTS.ALL;
   }
 
-  set rights(rights: number) {
-    this.flags = (this.flags & ~RIGHTS.ALL) | rights;
-  }
-
   /** 1 when a write needs no further mark: the leaf is dirty, and the nested leaf dirty and writable. */
   get dirty(): number {
     return (this.flags & PTE.D) !== 0 ? 1 : 0;
-  }
-
-  set dirty(dirty: number) {
-    this.flags = dirty !== 0 ? this.flags | PTE.D : this.flags & ~PTE.D;
   }
 
   /** Bit G of the leaf while CR4.PGE is set. */
@@ -108,17 +152,9 @@ export class WalkResult {
     return (this.flags & PTE.G) !== 0 ? 1 : 0;
   }
 
-  set global(global: number) {
-    this.flags = global !== 0 ? this.flags | PTE.G : this.flags & ~PTE.G;
-  }
-
   /** Protection key of the leaf, 0 where there are none. */
   get key(): number {
     return (this.flags >>> RESULT_KEY_SHIFT) & PTE_HIGH.KEY_MASK;
-  }
-
-  set key(key: number) {
-    this.flags = (this.flags & ~(PTE_HIGH.KEY_MASK << RESULT_KEY_SHIFT)) | (key << RESULT_KEY_SHIFT);
   }
 
   /** Bits below the page number of the page that these tables alone map: what a flush of one address covers. */
@@ -126,7 +162,8 @@ export class WalkResult {
     return this.flags >>> RESULT_PAGE_SHIFT_SHIFT;
   }
 
-  set ownPageShift(shift: number) {
-    this.flags = (this.flags & ~(-1 << RESULT_PAGE_SHIFT_SHIFT)) | (shift << RESULT_PAGE_SHIFT_SHIFT);
+  /** A value of 64 bits below 2 ** 53. */
+  #wide(at: number): number {
+    return (this.#words[at / 4]! >>> 0) + this.#words[at / 4 + 1]! * 2 ** 32;
   }
 }

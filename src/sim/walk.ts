@@ -1,75 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/**
- * The hardware page walk. An address is cut into one index for each table and an offset into the page:
- *
- *     5-level  |63..57|56 … 48|47 … 39|38 … 30|29 … 21|20 … 12|11 … 0|
- *               sign   level 5 level 4 level 3 level 2 level 1 offset
- *     4-level  |63..48        |47 … 39|38 … 30|29 … 21|20 … 12|11 … 0|
- *     PAE                             |31..30 |29 … 21|20 … 12|11 … 0|    level 3 = the four PDPTEs
- *     32-bit                                  |31 … 22|21 … 12|11 … 0|    1024 entries of 4 bytes
- *
- *     a leaf at level 3 (1 GiB) keeps bits 29:0 as the offset, at level 2 bits 20:0 (2 MiB) or 21:0 (4 MiB)
- *
- * and one loop goes from the root down, reading one entry in each table:
- *
- *     entry (64 bits)  |63|62..59|58..52|51 …  12|11..9|8|7 |6|5|4  |3  |2|1|0|
- *                       NX key           frame          G PS D A PCD PWT U W P
- *     EPT entry        |63 …     52     |51 …  12|11..10|9|8|7 |6|5..3       |2|1|0|
- *                                        frame          D A PS    memory type X W R
- *
- * At each level: present? reserved bits clear? then, on the way to the next table, the accessed bit is set; at the leaf
- * the rights of all levels together decide, and only an allowed access sets accessed and dirty there. So a walk that
- * faults has marked the levels it passed. Manuals leave that open (SDM vol. 3A 4.8, APM vol. 2 5.4.2); this simulator
- * claims this level-by-level order, which is QEMU's, and the recorded walks are compared with it exactly.
- *
- * With nested tables (two-dimensional paging) every frame that the loop meets is a guest frame. The nested tables, walked
- * by the same loop, turn it into a host frame: once for each table and once for the result. With g guest and h nested
- * levels and small pages that is (g + 1)(h + 1) - 1 entries. A guest leaf is marked before its frame is translated.
- *
- * Four-level tables have straight walks beside the loop (src/sim/straight-walk.ts), which serve what succeeds; the loop
- * is what they must agree with, and serves everything else.
- */
-import { CAUSE, ruleIndex } from './access-rules.ts';
-import { entryWord, eptRights, leafFrame, ordinaryRights, pageWithin, tableFrame } from './entries.ts';
-import { PAGE_WORDS, type PhysicalMemory } from './memory.ts';
-import { ACCESS, PFEC, PTE, PTE_HIGH, RIGHTS } from './paging-bits.ts';
-import { pageShiftOf, reservedIndex } from './paging-modes.ts';
+import { CACHES, NESTED, WALKER_BYTES } from './core/layout.ts';
+import type { PhysicalMemory } from './memory.ts';
 import type { PagingStructureCaches } from './paging-structure-caches.ts';
-import { NestedPath } from './straight-nested-path.ts';
-import { walkStraightNested } from './straight-nested-walk.ts';
-import { TABLES_MASK } from './straight-parts.ts';
-import { walkStraight } from './straight-walk.ts';
 import { WalkControls } from './walk-controls.ts';
-import { FAULT, STAGE, WalkResult } from './walk-result.ts';
+import { WalkResult } from './walk-result.ts';
 
-/** A page-size bound for addresses that are not translated at all. */
-const UNTRANSLATED_SHIFT = 30;
-
-/** Walks the tables of one address space in one physical memory. `result` tells what the last walk reached. */
+/**
+ * Walks the tables of one address space in one physical memory; src/sim/core/walk.ts is the walk itself. `result` tells what
+ * the last walk reached.
+ */
 export class Walker extends WalkControls {
-  readonly result = new WalkResult();
+  readonly result: WalkResult;
   readonly memory: PhysicalMemory;
   /** Walker of the nested tables that translate this one's physical addresses; null when they are host addresses. */
   readonly nested: Walker | null;
   /** Caches of upper-level entries for `walk` to use and fill; null for none. `probe` leaves them alone. */
   readonly caches: PagingStructureCaches | null;
-  /**
-   * First word of the last tables that straight walks went through, by the low bits of the number of the 2 MiB region:
-   * guesses where the next walk there will end.
-   */
-  readonly leafTables = new Int32Array(TABLES_MASK + 1);
-  /** As nested tables: the way of the last translation. */
-  readonly path = new NestedPath();
-  /** Rights of the nested translation of the table read last. */
-  #tableRights: number = RIGHTS.ALL;
-  /** Guest-physical address of the entry read last, when there are nested tables. */
-  #entryGpa = 0;
+  /** Where it is in the machine's memory. */
+  readonly block: number;
 
   constructor(memory: PhysicalMemory, nested: Walker | null = null, caches: PagingStructureCaches | null = null) {
-    super(nested === null);
+    const block = memory.reserve(WALKER_BYTES);
+    const words = memory.wordsAt(block, WALKER_BYTES / 4);
+    super(nested === null, words);
+    words[NESTED / 4] = nested?.block ?? 0;
+    words[CACHES / 4] = caches?.block ?? 0;
+    this.block = block;
     this.memory = memory;
     this.nested = nested;
     this.caches = caches;
+    this.result = new WalkResult(words);
   }
 
   /**
@@ -77,220 +37,13 @@ export class Walker extends WalkControls {
    * marks entries accessed and dirty. Returns a FAULT; everything else is in `result`.
    */
   walk(lo: number, hi: number, access: number): number {
-    if (this.#walkStraight(lo, hi, access)) return FAULT.NONE;
-    return this.#descend(lo, hi, access, true);
-  }
-
-  /** As `walk`, by the loop alone: the reference for straight walks. */
-  walkByLoop(lo: number, hi: number, access: number): number {
-    return this.#descend(lo, hi, access, true);
+    const fault = this.memory.core.walk(this.block, lo, hi, access, 1);
+    this.memory.collectMarks();
+    return fault;
   }
 
   /** As `walk`, and leaves memory alone. */
   probe(lo: number, hi: number, access: number): number {
-    return this.#descend(lo, hi, access, false);
-  }
-
-  /**
-   * The straight walk that serves these tables: 1 for `walkStraight`, 2 for `walkStraightNested`, 0 for none. Addresses must
-   * be canonical.
-   */
-  get straightDimensions(): number {
-    const { format, nested } = this;
-    if (!format.straight || format.nested) return 0;
-    if (nested === null) return 1;
-    return nested.format.straight && nested.caches === null ? 2 : 0;
-  }
-
-  #walkStraight(lo: number, hi: number, access: number): boolean {
-    const { straightDimensions, nested } = this;
-    if (straightDimensions === 0 || !this.isCanonical(hi)) return false;
-    if (nested === null) return walkStraight(this, lo, hi, access);
-    return walkStraightNested(this, nested, lo, hi, access);
-  }
-
-  #descend(lo: number, hi: number, access: number, mark: boolean): number {
-    const format = this.format;
-    const result = this.result;
-    const memory = this.memory;
-    result.reset();
-    if (!this.isCanonical(hi)) return this.#stop(FAULT.NONCANONICAL);
-    if (hi & format.uncoveredHigh) return this.#pageFault(CAUSE.NP, access, 0);
-    let level = format.levels;
-    if (level === 0) return this.#finishUntranslated(lo, access, mark);
-    let frame = this.rootFrame;
-    let tableWord = this.rootWord;
-    if (this.pdptes !== null) {
-      const pdpte = this.pdptes[(lo >>> 30) * 2]!;
-      result.level = level--;
-      if (!(pdpte & PTE.P)) return this.#pageFault(CAUSE.NP, access, 0);
-      frame = tableFrame(pdpte, this.pdptes[(lo >>> 30) * 2 + 1]!);
-      tableWord = 0;
-    }
-    let allLow = 7;
-    let anyHigh = 0;
-    const caches = mark && format.entryWords === 2 ? this.caches : null;
-    if (caches !== null) {
-      result.cachedLevel = caches.lookup(lo, hi, level);
-      if (result.cachedLevel !== 0) {
-        level = result.cachedLevel - 1;
-        frame = caches.hitFrame;
-        tableWord = 0;
-        allLow = caches.hitLow;
-        anyHigh = caches.hitHigh;
-      }
-    }
-    for (; ; level--) {
-      const word = tableWord + entryWord(format.entryWords, lo, hi, level);
-      const hostFrame = this.nested === null ? frame : this.#hostOfTable(this.nested, frame, word, mark);
-      if (hostFrame < 0) return result.fault;
-      const at = memory.slotOrZero(hostFrame) * PAGE_WORDS + word;
-      const entry = memory.words[at]!;
-      const high = format.entryWords === 1 ? 0 : memory.words[at + 1]!;
-      result.reads++;
-      result.level = level;
-      // An entry that is not present has none of EPT's three bits, and none may be left in the AND of them.
-      if (!(entry & format.present)) {
-        result.lowBits = 0;
-        return this.#pageFault(CAUSE.NP, access, 0);
-      }
-      const large = entry & PTE.PS ? (format.largeLevels >>> level) & 1 : 0;
-      const leaf = large === 1 || level === 1;
-      const reserved = reservedIndex(level, large);
-      if (entry & format.reserved[reserved]! || high & format.reserved[reserved + 1]!) {
-        return this.#pageFault(CAUSE.RSVD, access, 0);
-      }
-      if (format.ept && format.malformed(entry, leaf)) return this.#pageFault(CAUSE.RSVD, access, 0);
-      if (!((format.bareLevels >>> level) & 1)) {
-        allLow &= entry;
-        anyHigh |= high;
-        result.lowBits = allLow;
-        if (leaf) {
-          result.rights = format.ept ? eptRights(allLow) : ordinaryRights(allLow, anyHigh & format.noExecute);
-          return this.#finish(lo, access, mark, at);
-        }
-        if (!this.#mark(at, entry, format.accessed, mark)) return this.#refuseMark();
-      } else if (format.bareAccessed && !this.#mark(at, entry, format.bareAccessed, mark)) return this.#refuseMark();
-      frame = tableFrame(entry, high);
-      tableWord = 0;
-      if (caches !== null) caches.fill(lo, hi, level, frame, allLow, anyHigh);
-    }
-  }
-
-  /** At the leaf: decides, marks, and translates the frame further when there are nested tables. */
-  #finish(lo: number, access: number, mark: boolean, at: number): number {
-    const format = this.format;
-    const result = this.result;
-    const entry = this.memory.words[at]!;
-    const high = format.entryWords === 1 ? 0 : this.memory.words[at + 1]!;
-    result.key = format.mode.keys ? (high >>> PTE_HIGH.KEY_SHIFT) & PTE_HIGH.KEY_MASK : 0;
-    const keyFault = this.keyFault(access, result.rights, result.key);
-    const cause = this.rules[ruleIndex(access, result.rights)]!;
-    if (cause !== CAUSE.NONE || keyFault !== 0) return this.#pageFault(cause || CAUSE.PK, access, keyFault);
-    const wanted = format.accessed | (access & ACCESS.WRITE ? format.dirty : 0);
-    if (!this.#mark(at, entry, wanted, mark)) return this.#refuseMark();
-    result.dirty = ((entry | wanted) & format.dirty) === format.dirty ? 1 : 0;
-    result.global = entry & this.globalBit ? 1 : 0;
-    result.readable = result.rights & RIGHTS.U || !format.ept ? 1 : 0;
-    result.pageShift = pageShiftOf(format.mode, result.level);
-    result.ownPageShift = result.pageShift;
-    result.frame = leafFrame(format.entryWords, entry, high, result.pageShift) + pageWithin(lo, result.pageShift);
-    return this.#translateResult(lo, access, mark);
-  }
-
-  #finishUntranslated(lo: number, access: number, mark: boolean): number {
-    const result = this.result;
-    result.rights = RIGHTS.ALL;
-    result.dirty = 1;
-    result.pageShift = UNTRANSLATED_SHIFT;
-    result.ownPageShift = 12;
-    result.frame = lo >>> 12;
-    return this.#translateResult(lo, access, mark);
-  }
-
-  /** The second dimension for the frame that these tables gave, and what both together allow. */
-  #translateResult(lo: number, access: number, mark: boolean): number {
-    const { nested, result } = this;
-    if (nested === null) {
-      result.hostFrame = result.frame;
-      return FAULT.NONE;
-    }
-    const fault = this.#descendNested(nested, result.frame, access | ACCESS.USER, mark);
-    const second = nested.result;
-    if (fault !== FAULT.NONE) {
-      const gpa = result.frame * 4096 + (lo & 0xfff);
-      return this.#nestedFault(nested, STAGE.FINAL, gpa);
-    }
-    result.hostFrame = second.frame;
-    result.pageShift = Math.min(result.pageShift, second.pageShift);
-    // A supervisor may write with WP clear whatever its own tables say, but never past the nested ones: only `dirty` keeps
-    // a cached translation from being used for that.
-    if (!(second.rights & RIGHTS.W)) result.dirty = 0;
-    result.dirty &= second.dirty;
-    result.rights &= second.rights | RIGHTS.U;
-    result.readable = second.readable;
-    return FAULT.NONE;
-  }
-
-  /** Host frame of a guest table, or -1 when the nested tables refuse it and `result` says so. */
-  #hostOfTable(nested: Walker, frame: number, word: number, mark: boolean): number {
-    this.#entryGpa = frame * 4096 + word * 4;
-    const fault = this.#descendNested(nested, frame, nested.tableAccess, mark);
-    this.#tableRights = nested.result.rights;
-    if (fault === FAULT.NONE) return nested.result.frame;
-    this.#nestedFault(nested, STAGE.TABLE, this.#entryGpa);
-    return -1;
-  }
-
-  #descendNested(nested: Walker, frame: number, access: number, mark: boolean): number {
-    const fault = nested.#descend(frame << 12, (frame / 0x10_0000) | 0, access, mark);
-    this.result.nestedReads += nested.result.reads;
-    this.result.marks += nested.result.marks;
-    return fault;
-  }
-
-  /** Sets accessed and dirty bits of an entry where they are missing. False: the nested tables forbid the write. */
-  #mark(at: number, entry: number, wanted: number, mark: boolean): boolean {
-    if ((entry & wanted) === wanted) return true;
-    // Only EPT without marks of its own gets here without the write right: NPT asks for it on every table.
-    if (this.nested !== null && !(this.#tableRights & RIGHTS.W)) return false;
-    if (mark) {
-      this.memory.words[at] = entry | wanted;
-      this.memory.written(at);
-      this.result.marks++;
-    }
-    return true;
-  }
-
-  #refuseMark(): number {
-    const result = this.result;
-    result.cause = CAUSE.WP;
-    result.errorCode = PFEC.P | PFEC.W | PFEC.U;
-    result.stage = STAGE.TABLE;
-    result.faultGpa = this.#entryGpa;
-    return this.#stop(FAULT.NESTED);
-  }
-
-  #nestedFault(nested: Walker, stage: number, gpa: number): number {
-    const result = this.result;
-    result.cause = nested.result.cause;
-    result.errorCode = nested.result.errorCode;
-    result.stage = stage;
-    result.faultGpa = gpa;
-    return this.#stop(nested.format.ept && result.cause === CAUSE.RSVD ? FAULT.MISCONFIGURED : FAULT.NESTED);
-  }
-
-  /** SDM vol. 3A 4.7. */
-  #pageFault(cause: number, access: number, keyFault: number): number {
-    const present = cause === CAUSE.NP ? 0 : PFEC.P;
-    const reserved = cause === CAUSE.RSVD ? PFEC.RSVD : 0;
-    this.result.cause = cause;
-    this.result.errorCode = present | reserved | keyFault | (access & (PFEC.W | PFEC.U | this.reportFetch));
-    return this.#stop(FAULT.PAGE);
-  }
-
-  #stop(fault: number): number {
-    this.result.fault = fault;
-    return fault;
+    return this.memory.core.walk(this.block, lo, hi, access, 0);
   }
 }

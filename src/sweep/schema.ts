@@ -5,7 +5,7 @@ import { mmuKinds } from '../replay/mmu-kinds.ts';
 /** Version of the description, and of what a sweep writes. */
 export const SWEEP_SCHEMA = 'mmu-eras-sweep/1';
 
-/** Entries of one structure that src/sim/tlb-level.ts can hold. */
+/** Entries of one structure that src/sim/ways.ts can hold. */
 const MOST_ENTRIES = 2 ** 14;
 const MOST_SEEDS = 100_000;
 const LARGEST_SEED = 0xffffffff;

@@ -31,8 +31,6 @@ export interface HardwareOptions {
 /** Replays a packed trace on a CPU alone, without a kernel under it: what the translation itself costs. */
 export class HardwareReplay {
   readonly cpu: Translator;
-  /** Accesses that the guest's tables refuse, those to addresses that are not canonical included. */
-  faults = 0;
   /** Events replayed so far. */
   events = 0;
   #fetchSum = 0;
@@ -43,9 +41,10 @@ export class HardwareReplay {
   constructor(guest: TraceGuest, { nested = false, tlb = commonTlb, caches = null }: HardwareOptions = {}) {
     const memory = this.#memory;
     this.#guest = new GuestState(memory, guest);
-    const structureCaches = caches === null ? null : new PagingStructureCaches(caches);
+    const structureCaches = caches === null ? null : new PagingStructureCaches(memory, caches);
     const nestedWalk = nested ? nestedWalker(memory, guest, this.#guest.tablesEnd) : null;
-    this.cpu = new Translator(new Tlb(tlb, structureCaches), new Walker(memory, nestedWalk, structureCaches));
+    this.cpu = new Translator(new Tlb(memory, tlb, structureCaches), new Walker(memory, nestedWalk, structureCaches));
+    this.cpu.passesFaults = true;
     const registers = this.#registers;
     const { cr0, cr4, efer } = startRegisters(guest.paging);
     registers.cr0 = cr0;
@@ -53,6 +52,11 @@ export class HardwareReplay {
     registers.efer = (efer & EFER.LME) !== 0 ? efer | EFER.LMA : efer;
     registers.cr3 = this.#guest.cr3(0);
     this.#load();
+  }
+
+  /** Accesses that the guest's tables refuse, those to addresses that are not canonical included. */
+  get faults(): number {
+    return this.cpu.faults;
   }
 
   /** Sum of the frames reached, modulo 2 ** 32. */
@@ -66,10 +70,7 @@ export class HardwareReplay {
     const registers = this.#registers;
     for (let at = from; at < to; at++) {
       at = cpu.run(trace, at, to, registers.cpl === 3 ? ACCESS.USER : 0);
-      if (at === to) break;
-      // It stopped at a fault, after which the guest goes on, or at another event.
-      if (cpu.fault !== FAULT.NONE) this.faults++;
-      else this.#control(trace[2 * at]!, trace[2 * at + 1]!, this.events + at - from);
+      if (at < to) this.#control(trace[2 * at]!, trace[2 * at + 1]!, this.events + at - from);
     }
     this.events += to - from;
   }
@@ -80,8 +81,8 @@ export class HardwareReplay {
     switch (hi >>> KIND_SHIFT) {
       case EVENT.EXEC: {
         const user = registers.cpl === 3 ? ACCESS.USER : 0;
-        if (cpu.access(lo << 12, addressHighOf(lo, hi), ACCESS.FETCH | user) !== FAULT.NONE) this.faults++;
-        else this.#fetchSum = (this.#fetchSum + cpu.frame) | 0;
+        const fault = cpu.access(lo << 12, addressHighOf(lo, hi), ACCESS.FETCH | user);
+        if (fault === FAULT.NONE) this.#fetchSum = (this.#fetchSum + cpu.frame) | 0;
         return;
       }
       case EVENT.EDIT:

@@ -31,8 +31,12 @@ class World {
   readonly registers: Registers;
   readonly walker: Walker;
   readonly nestedTables: Tables | null;
+  readonly caches: PagingStructureCaches | null;
+  readonly nestedCaches: PagingStructureCaches | null;
 
-  constructor(nested: boolean, caches: PagingStructureCaches | null, nestedCaches: PagingStructureCaches | null) {
+  constructor(nested: boolean, cached = false) {
+    this.caches = cached ? new PagingStructureCaches(this.memory, cacheShape) : null;
+    this.nestedCaches = cached && nested ? new PagingStructureCaches(this.memory, cacheShape) : null;
     const mode = modeNamed('4level');
     this.spaces = SPACES.map((space) => new Tables(this.memory, mode, FIRST_TABLE + 0x40 * space));
     // The upper half is one table for all spaces, as in a kernel's.
@@ -44,9 +48,9 @@ class World {
     this.nestedTables = nested ? new Tables(this.memory, mode, NESTED_TABLES) : null;
     for (let frame = 0; this.nestedTables && frame < 0x400; frame++)
       this.nestedTables.map(BigInt(frame) << 12n, frame, OPEN);
-    const nestedWalker = nested ? new Walker(this.memory, null, nestedCaches) : null;
+    const nestedWalker = nested ? new Walker(this.memory, null, this.nestedCaches) : null;
     nestedWalker?.loadNested({ root: NESTED_TABLES * 4096, mode, features: plainFeatures, nxe: true, eptMarks: true });
-    this.walker = new Walker(this.memory, nestedWalker, caches);
+    this.walker = new Walker(this.memory, nestedWalker, this.caches);
     this.walker.load(this.registers);
   }
 
@@ -234,16 +238,14 @@ describe('accesses through TLB and caches', () => {
         fc.nat({ max: shapes.length - 1 }),
         fc.boolean(),
         (ops, shape, cached) => {
-          const caches = cached ? new PagingStructureCaches(cacheShape) : null;
-          const nestedCaches = cached && nested ? new PagingStructureCaches(cacheShape) : null;
-          const plain = new World(nested, null, null);
-          const world = new World(nested, caches, nestedCaches);
-          const cpu = new Translator(new Tlb(shapes[shape]!, caches), world.walker);
+          const plain = new World(nested);
+          const world = new World(nested, cached);
+          const cpu = new Translator(new Tlb(world.memory, shapes[shape]!, world.caches), world.walker);
           cpu.tlb.setContext(ASID, 0);
           for (const o of ops) {
             if (o.op !== 'access') {
               for (const w of [plain, world]) change(w, o);
-              flush(cpu.tlb, nestedCaches, o);
+              flush(cpu.tlb, world.nestedCaches, o);
               continue;
             }
             const [lo, hi] = halves(o.page);
@@ -262,8 +264,8 @@ describe('accesses through TLB and caches', () => {
   });
 
   it('do not use a dirty guest page to write past nested tables', () => {
-    const world = new World(true, null, null);
-    const cpu = new Translator(new Tlb(shapes[2]!), world.walker);
+    const world = new World(true);
+    const cpu = new Translator(new Tlb(world.memory, shapes[2]!), world.walker);
     world.spaces[0]!.map(0n, 0x300, OPEN | PTE.A | PTE.D);
     world.allowNestedWrite(0x300, false);
     expect(cpu.access(0, 0, ACCESS.READ)).toBe(FAULT.NONE);
@@ -288,21 +290,21 @@ describe('accesses through TLB and caches', () => {
     nested.loadNested({ root: NESTED_TABLES * 4096, mode: modeNamed('ept4'), features, nxe: false, eptMarks: false });
     const walker = new Walker(memory, nested);
     walker.load(registersFor(modeNamed('4level'), FIRST_TABLE * 4096));
-    const cpu = new Translator(new Tlb(shapes[2]!), walker);
+    const cpu = new Translator(new Tlb(memory, shapes[2]!), walker);
     expect(cpu.access(0, 0, ACCESS.FETCH)).toBe(FAULT.NONE);
     expect(cpu.access(0, 0, ACCESS.READ)).toBe(FAULT.NESTED);
   });
 
   it('refuse TLB and walker with different caches, which would not be flushed together', () => {
-    const caches = new PagingStructureCaches(cacheShape);
-    const walker = new Walker(new PhysicalMemory(), null, caches);
-    expect(() => new Translator(new Tlb(shapes[0]!), walker)).toThrow('different upper-level caches');
+    const memory = new PhysicalMemory();
+    const walker = new Walker(memory, null, new PagingStructureCaches(memory, cacheShape));
+    expect(() => new Translator(new Tlb(memory, shapes[0]!), walker)).toThrow('different upper-level caches');
   });
 
   it('do not take an address for its canonical neighbour', () => {
-    const world = new World(false, null, null);
+    const world = new World(false);
     world.spaces[0]!.map(0n, 0x300, OPEN);
-    const cpu = new Translator(new Tlb(shapes[2]!), world.walker);
+    const cpu = new Translator(new Tlb(world.memory, shapes[2]!), world.walker);
     expect(cpu.access(0, 0, ACCESS.READ)).toBe(FAULT.NONE);
     expect(cpu.access(0, 0xfe000000 | 0, ACCESS.READ)).toBe(FAULT.NONCANONICAL);
   });

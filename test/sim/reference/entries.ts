@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { EPT, PTE, RIGHTS } from './paging-bits.ts';
+import { EPT, PTE, RIGHTS } from '../../../src/sim/paging-bits.ts';
 
 /** Word of the entry for an address within its table. */
 export function entryWord(entryWords: number, lo: number, hi: number, level: number): number {

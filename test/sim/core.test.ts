@@ -1,22 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/** The straight walks against the loop, and packed traces against single accesses: same answers, same marks, same counts. */
+/**
+ * The compiled core against clear versions of it in test/sim/reference/, and packed traces against single accesses: same
+ * answers, same marks, same counts.
+ */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { HOST_TABLE_FRAME, PhysicalMemory } from '../../src/sim/memory.ts';
 import { ACCESS, PTE } from '../../src/sim/paging-bits.ts';
 import type { PagingFeatures } from '../../src/sim/paging-modes.ts';
 import { PagingStructureCaches } from '../../src/sim/paging-structure-caches.ts';
-import { CR0, CR4, EFER } from '../../src/sim/registers.ts';
-import { walkStraightNested } from '../../src/sim/straight-nested-walk.ts';
-import { walkStraight } from '../../src/sim/straight-walk.ts';
-import { commonTlb, Tlb } from '../../src/sim/tlb.ts';
+import { CR0, CR4, EFER, loadPdptes } from '../../src/sim/registers.ts';
+import { commonTlb, Tlb, type TlbShape } from '../../src/sim/tlb.ts';
 import { Translator } from '../../src/sim/translator.ts';
 import { Walker } from '../../src/sim/walk.ts';
 import { FAULT } from '../../src/sim/walk-result.ts';
 import { Random } from '../../src/workload/page-stream.ts';
+import { ReferenceCaches, ReferenceTranslator } from './reference/tlb.ts';
+import { ReferenceWalker } from './reference/walker.ts';
 import { modeNamed, registersFor } from './tables.ts';
 
-const forms = ['host', 'host with caches', 'npt', 'npt with caches', 'ept', 'ept without marks'] as const;
+/** Mode of the guest's tables, what is underneath, and whether upper levels are cached. */
+const forms = [
+  { guest: '4level', under: 'nothing', cached: false },
+  { guest: '4level', under: 'nothing', cached: true },
+  { guest: '4level', under: 'npt', cached: false },
+  { guest: '4level', under: 'npt', cached: true },
+  { guest: '4level', under: 'ept', cached: false },
+  { guest: '4level', under: 'ept without marks', cached: false },
+  { guest: '5level', under: 'nothing', cached: true },
+  { guest: '5level', under: 'ept', cached: true },
+  { guest: 'pae', under: 'nothing', cached: true },
+  { guest: 'pae', under: 'npt', cached: false },
+  { guest: 'pse', under: 'nothing', cached: true },
+  { guest: 'pse', under: 'npt', cached: false },
+] as const;
 type Form = (typeof forms)[number];
 
 /** What varies beside the tables. */
@@ -47,35 +64,50 @@ function addressOf(n: number): [lo: number, hi: number] {
   return [lo | (n & 0xff8), index(4) << 7];
 }
 
+/** Addresses have 32 bits outside long mode. */
+const highOf = ({ guest }: Form, hi: number): number => (guest === 'pae' || guest === 'pse' ? 0 : hi);
+
 class World {
   readonly memory = new PhysicalMemory();
   readonly walker: Walker;
+  /** The clear version of the walker, on the same memory. */
+  readonly reference: ReferenceWalker;
   readonly caches: PagingStructureCaches | null;
   readonly #random: Random;
   readonly #oddity: number;
 
   constructor({ form, seed, oddity, features, cr0, cr4, efer, rflagsAc, pkru }: Setting) {
+    const { memory } = this;
     this.#random = new Random(seed);
     this.#oddity = oddity;
-    const nested = form.startsWith('host') ? null : new Walker(this.memory);
-    this.caches = form.endsWith('caches') ? new PagingStructureCaches(cacheShape) : null;
-    this.#tables(FIRST_GUEST_TABLE, GUEST_TABLES, nested === null ? 0 : 0x100);
-    if (nested !== null) this.#nestedTables(form);
-    nested?.loadNested({
-      root: HOST_TABLE_FRAME * 4096,
-      mode: modeNamed(form.startsWith('ept') ? 'ept4' : '4level'),
-      features,
-      nxe: true,
-      eptMarks: form !== 'ept without marks',
-    });
-    this.walker = new Walker(this.memory, nested, this.caches);
-    const registers = registersFor(modeNamed('4level'), FIRST_GUEST_TABLE * 4096);
+    const isNested = form.under !== 'nothing';
+    this.#tables(FIRST_GUEST_TABLE, GUEST_TABLES, isNested ? 0x100 : 0);
+    if (form.guest === 'pae') this.#openPdptes();
+    const registers = registersFor(modeNamed(form.guest), FIRST_GUEST_TABLE * 4096);
     registers.cr0 = (registers.cr0 | cr0) >>> 0;
     registers.cr4 |= cr4;
     registers.efer = (registers.efer & ~EFER.NXE) | efer;
     registers.rflagsAc = rflagsAc;
     registers.pkru = pkru;
+    // Registers that hardware would not load stay as they are: a walk takes what is there.
+    loadPdptes(memory, registers, features.maxPhyAddr);
+    if (isNested) this.#nestedTables(form.under);
+    const nestedRoot = {
+      root: HOST_TABLE_FRAME * 4096,
+      mode: modeNamed(form.under.startsWith('ept') ? 'ept4' : '4level'),
+      features,
+      nxe: true,
+      eptMarks: form.under !== 'ept without marks',
+    };
+    this.caches = form.cached ? new PagingStructureCaches(memory, cacheShape) : null;
+    const nested = isNested ? new Walker(memory) : null;
+    nested?.loadNested(nestedRoot);
+    this.walker = new Walker(memory, nested, this.caches);
     this.walker.load(registers, features);
+    const nestedReference = isNested ? new ReferenceWalker(memory) : null;
+    nestedReference?.loadNested(nestedRoot);
+    this.reference = new ReferenceWalker(memory, nestedReference, form.cached ? new ReferenceCaches(cacheShape) : null);
+    this.reference.load(registers, features);
   }
 
   /** Every entry in use, and what caches count. */
@@ -90,7 +122,7 @@ class World {
     };
     for (let n = 0; n < GUEST_TABLES; n++) look(FIRST_GUEST_TABLE + n);
     for (let n = 0; n < NESTED_TABLES; n++) look(HOST_TABLE_FRAME + n);
-    return [...lines, `cache hits ${this.caches?.hits}`];
+    return lines;
   }
 
   #below(limit: number): number {
@@ -112,6 +144,14 @@ class World {
         if (this.#chance(this.#oddity)) [lo, hi] = this.#odd(lo, hi);
         this.memory.write64(table * 4096 + 8 * index, lo, hi);
       }
+    }
+  }
+
+  /** Rights are reserved in PDPTEs. */
+  #openPdptes(): void {
+    for (let index = 0; index < INDEXES; index++) {
+      const address = FIRST_GUEST_TABLE * 4096 + 8 * index;
+      this.memory.write32(address, this.memory.read32(address) & ~(PTE.W | PTE.U | PTE.A | PTE.D));
     }
   }
 
@@ -141,8 +181,8 @@ class World {
   }
 
   /** Maps guest frames below 0x140 to themselves, small; the rest of the first GiB with one large page. */
-  #nestedTables(form: Form): void {
-    const ept = form.startsWith('ept');
+  #nestedTables(under: Form['under']): void {
+    const ept = under.startsWith('ept');
     const [accessed, both] = ept ? [0x100, 0x300] : [PTE.A, PTE.A | PTE.D];
     const marked = () => (this.#chance(200) ? 0 : this.#chance(4) ? accessed : both);
     let next = HOST_TABLE_FRAME;
@@ -190,66 +230,78 @@ const access = fc.record({
   access: fc.constantFrom(0, ACCESS.WRITE, ACCESS.FETCH, ACCESS.USER, ACCESS.USER | ACCESS.WRITE, ACCESS.USER | 16),
 });
 
-/** All that a walk tells, getters included. */
-const told = ({ result }: Walker) => ({
-  ...result,
-  rights: result.rights,
-  dirty: result.dirty,
-  global: result.global,
-  key: result.key,
-  ownPageShift: result.ownPageShift,
-});
+const fields = ['fault', 'cause', 'errorCode', 'stage', 'faultGpa', 'level', 'lowBits', 'cachedLevel'] as const;
+const counts = ['reads', 'nestedReads', 'marks'] as const;
+/** What means nothing after a fault. */
+const results = ['frame', 'hostFrame', 'pageShift', 'flags', 'readable'] as const;
 
-/** Fields that mean nothing after a fault keep what the walk before left there. */
-function compared(walker: Walker): object {
-  const all = told(walker);
-  if (all.fault === FAULT.NONE) return all;
-  const { frame, hostFrame, pageShift, flags, ownPageShift, ...meaningful } = all;
-  return meaningful;
-}
+/** All that a walk tells. */
+const told = ({ result }: Walker | ReferenceWalker) =>
+  [...fields, ...counts, ...(result.fault === FAULT.NONE ? results : [])].map((name) => `${name} ${result[name]}`);
 
-/** The straight walk alone, as `Walker.walk` chooses it. */
-function walkStraightly(walker: Walker, lo: number, hi: number, kind: number): boolean {
-  if (!walker.isCanonical(hi)) return false;
-  const { nested } = walker;
-  return nested === null ? walkStraight(walker, lo, hi, kind) : walkStraightNested(walker, nested, lo, hi, kind);
-}
-
-describe('straight walks', () => {
-  it('agree with the loop in results, marks, counts and faults', () => {
-    const served = Object.fromEntries(forms.map((form) => [form, 0])) as Record<Form, number>;
-    let faults = 0;
+describe('the compiled walk', () => {
+  it.each(forms)('agrees with the clear one: $guest over $under, cached: $cached', (form) => {
+    const ended = new Map<number, number>();
     fc.assert(
       fc.property(setting, fc.array(access, { minLength: 10, maxLength: 60 }), (s, accesses) => {
-        const fast = new World(s);
-        const slow = new World(s);
+        const fast = new World({ ...s, form });
+        const slow = new World({ ...s, form });
         for (const a of accesses) {
           const [lo, hi] = addressOf(a.address);
-          const expected = slow.walker.walkByLoop(lo, hi | a.high, a.access);
-          if (walkStraightly(fast.walker, lo, hi | a.high, a.access)) {
-            expect(expected).toBe(FAULT.NONE);
-            served[s.form]++;
-          } else expect(fast.walker.walk(lo, hi | a.high, a.access)).toBe(expected);
-          expect(compared(fast.walker)).toEqual(compared(slow.walker));
-          if (expected !== FAULT.NONE) faults++;
+          const high = highOf(form, hi | a.high);
+          const expected = slow.reference.walk(lo, high, a.access);
+          expect(fast.walker.walk(lo, high, a.access)).toBe(expected);
+          expect(told(fast.walker)).toEqual(told(slow.reference));
+          ended.set(expected, (ended.get(expected) ?? 0) + 1);
+          expect(fast.walker.probe(lo, high, a.access)).toBe(slow.reference.probe(lo, high, a.access));
+          expect(told(fast.walker)).toEqual(told(slow.reference));
         }
         expect(fast.image()).toEqual(slow.image());
+        expect(fast.walker.caches?.hits).toBe(slow.reference.caches?.hits);
       }),
-      { numRuns: 1500 },
+      { numRuns: 250 },
     );
-    // Straight walks have served every form often, and not everything; else this would prove little.
-    expect(Math.min(faults, ...Object.values(served))).toBeGreaterThan(300);
+    // Walks that succeed and walks that fault, both often; else this would prove little.
+    expect(Math.min(ended.get(FAULT.NONE) ?? 0, ended.get(FAULT.PAGE) ?? 0)).toBeGreaterThan(40);
+  });
+});
+
+const shapes: readonly TlbShape[] = [
+  commonTlb,
+  { l1: { sets: 2, ways: 4 }, l2: { sets: 4, ways: 12 }, pageShifts: [12] },
+  { l1: { sets: 1, ways: 4 }, l2: { sets: 2, ways: 2 }, pageShifts: [12, 21] },
+  { l1: { sets: 2, ways: 2 }, l2: null, pageShifts: [12, 21, 30] },
+  { l1: { sets: 1, ways: 5 }, l2: { sets: 2, ways: 3 }, pageShifts: [12] },
+];
+
+const countsOf = ({ tlb, walks, faults, reads, nestedReads, marks }: Translator) => ({
+  ...{ walks, faults, reads, nestedReads, marks },
+  ...{ l1: tlb.l1Hits, l2: tlb.l2Hits, misses: tlb.misses },
+});
+
+describe('accesses', () => {
+  it.each(shapes)('answer, count and replace as clear ones do: %j', (shape) => {
+    fc.assert(
+      fc.property(setting, fc.array(access, { minLength: 50, maxLength: 400 }), (s, accesses) => {
+        const [fast, slow] = [new World(s), new World(s)];
+        const cpu = new Translator(new Tlb(fast.memory, shape, fast.caches), fast.walker);
+        const reference = new ReferenceTranslator(shape, slow.reference);
+        for (const a of accesses) {
+          const [lo, hi] = addressOf(a.address % 24);
+          const high = highOf(s.form, hi | a.high);
+          const fault = reference.access(lo, high, a.access);
+          expect(cpu.access(lo, high, a.access)).toBe(fault);
+          if (fault === FAULT.NONE) expect(cpu.frame).toBe(reference.frame);
+        }
+        expect(countsOf(cpu)).toEqual(reference.counts);
+        expect(fast.image()).toEqual(slow.image());
+      }),
+      { numRuns: 150 },
+    );
   });
 });
 
 describe('packed traces', () => {
-  const shapes = [
-    commonTlb,
-    { l1: { sets: 2, ways: 4 }, l2: { sets: 4, ways: 12 }, pageShifts: [12] },
-    { l1: { sets: 1, ways: 4 }, l2: { sets: 2, ways: 2 }, pageShifts: [12, 21] },
-    { l1: { sets: 2, ways: 2 }, l2: null, pageShifts: [12, 21, 30] },
-  ] as const;
-
   it('answer, count and replace as single accesses do', () => {
     fc.assert(
       fc.property(
@@ -261,19 +313,20 @@ describe('packed traces', () => {
           const user = s.seed % 2 === 0 ? ACCESS.USER : 0;
           const [single, packed] = [new World(s), new World(s)];
           const cpus = [single, packed].map(
-            ({ walker, caches }) => new Translator(new Tlb(shapes[shape]!, caches), walker),
+            ({ memory, walker, caches }) => new Translator(new Tlb(memory, shapes[shape]!, caches), walker),
           );
           const [one, many] = cpus as [Translator, Translator];
           const trace = new Int32Array(accesses.length * 2);
           const faults: number[] = [];
           let sum = 0;
           accesses.forEach(({ address, high, write }, i) => {
-            const [lo, hi] = addressOf(address);
-            const fault = one.access(lo, hi | high, (write << 1) | user);
+            const [lo, within] = addressOf(address);
+            const hi = highOf(s.form, within | high);
+            const fault = one.access(lo, hi, (write << 1) | user);
             if (fault === FAULT.NONE) sum = (sum + one.frame) | 0;
             else faults.push(i, fault);
-            trace[2 * i] = (lo >>> 12) | ((hi | high) << 20);
-            trace[2 * i + 1] = (write << 24) | (((hi | high) >>> 12) & 0x1fff);
+            trace[2 * i] = (lo >>> 12) | (hi << 20);
+            trace[2 * i + 1] = (write << 24) | ((hi >>> 12) & 0x1fff);
           });
           const gotFaults: number[] = [];
           for (let at = 0; at < accesses.length; at++) {
@@ -282,11 +335,7 @@ describe('packed traces', () => {
           }
           expect(gotFaults).toEqual(faults);
           expect(many.frameSum).toBe(sum);
-          const counts = ({ tlb, walks, faults, reads, nestedReads, marks }: Translator) => ({
-            ...{ walks, faults, reads, nestedReads, marks },
-            ...{ l1: tlb.l1Hits, l2: tlb.l2Hits, misses: tlb.misses },
-          });
-          expect(counts(many)).toEqual(counts(one));
+          expect(countsOf(many)).toEqual(countsOf(one));
           expect(packed.image()).toEqual(single.image());
         },
       ),
