@@ -3,8 +3,10 @@
 import {
   DENSE_FRAMES,
   FIRST_SLOT,
+  GENERATION,
   HOST_TABLE_FRAME,
   JOURNAL,
+  JOURNAL_COUNT,
   JOURNAL_ON,
   LOW_SLOTS,
   TABLE_SLOTS,
@@ -66,6 +68,10 @@ export class PhysicalMemory {
   /** First slot that was never handed out. */
   #nextSlot = FIRST_SLOT;
 
+  constructor() {
+    this.words[GENERATION / 4] = 1;
+  }
+
   /** The compiled core, for this memory. */
   get core(): Core {
     this.#core ??= coreFor(this.#linear, (frame) => this.#others.get(frame));
@@ -79,7 +85,8 @@ export class PhysicalMemory {
 
   set journal(journal: WriteJournal | null) {
     this.#journal = journal;
-    this.wordsAt(JOURNAL_ON, 2).set([journal === null ? 0 : 1, 0]);
+    this.words[JOURNAL_ON / 4] = journal === null ? 0 : 1;
+    this.words[JOURNAL_COUNT / 4] = 0;
   }
 
   /** Room for the state of a machine: a block of zeros, 16 bytes aligned, for as long as the memory exists. Its byte offset. */
@@ -145,6 +152,7 @@ export class PhysicalMemory {
     if (this.#freeCount === this.#free.length) this.#free = grown(this.#free, this.#freeCount + 1);
     this.#free[this.#freeCount++] = slot;
     this.#setSlot(frame, 0);
+    this.words[GENERATION / 4]!++;
     this.pages--;
     this.#journal?.frames.push(frame);
   }
@@ -194,11 +202,11 @@ export class PhysicalMemory {
   /** Tells the journal which entries the core has marked. */
   collectMarks(): void {
     if (this.#journal === null) return;
-    const header = this.wordsAt(JOURNAL_ON, 2);
-    const [, count] = header;
-    const marked = this.wordsAt(JOURNAL, count!);
-    for (let i = 0; i < count!; i++) this.written(marked[i]! >>> 2);
-    header[1] = 0;
+    const { words } = this;
+    const first = JOURNAL / 4;
+    const end = first + words[JOURNAL_COUNT / 4]!;
+    for (let at = first; at < end; at++) this.written(words[at]! >>> 2);
+    words[JOURNAL_COUNT / 4] = 0;
   }
 
   /** Every frame that exists now. */

@@ -92,9 +92,13 @@ export class WalkControls {
   private storedFormat: TableFormat | null = null;
   private storedRules: Uint8Array | null = null;
 
-  constructor(pdptesInRegisters: boolean, words: Int32Array) {
+  /** Ways that the core remembers, which a new form of the tables makes void. */
+  private readonly paths: Int32Array | null;
+
+  constructor(pdptesInRegisters: boolean, words: Int32Array, paths: Int32Array | null = null) {
     this.pdptesInRegisters = pdptesInRegisters;
     this.words = words;
+    this.paths = paths;
     this.store();
   }
 
@@ -213,6 +217,7 @@ export class WalkControls {
     }
     if (format !== this.storedFormat) {
       storeFormat(words, format);
+      this.paths?.fill(0);
       this.storedFormat = format;
     }
   }

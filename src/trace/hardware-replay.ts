@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { HOST_TABLE_FRAME, PhysicalMemory } from '../sim/memory.ts';
 import { ACCESS, PTE } from '../sim/paging-bits.ts';
-import { pagingModes, plainFeatures } from '../sim/paging-modes.ts';
+import { pagingModeOf, pagingModes, plainFeatures } from '../sim/paging-modes.ts';
 import { PagingStructureCaches, type PagingStructureShape } from '../sim/paging-structure-caches.ts';
 import { CR3_PCID, CR4, EFER, loadPdptes, Registers } from '../sim/registers.ts';
 import { commonTlb, Tlb, type TlbShape } from '../sim/tlb.ts';
@@ -122,7 +122,7 @@ export class HardwareReplay {
 
   #load(): void {
     const registers = this.#registers;
-    loadPdptes(this.#memory, registers, plainFeatures.maxPhyAddr);
+    if (pagingModeOf(registers) === pagingModes.pae) loadPdptes(this.#memory, registers, plainFeatures.maxPhyAddr);
     this.cpu.walker.load(registers);
     this.cpu.tlb.setContext(ASID, (registers.cr4 & CR4.PCIDE) !== 0 ? registers.cr3 & CR3_PCID : 0);
   }

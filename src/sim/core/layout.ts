@@ -13,9 +13,12 @@
 /** Not 0 while marks are noted: how many there are, then the address of each entry. */
 export const JOURNAL_ON = 0x1000;
 export const JOURNAL_COUNT = 0x1004;
-export const JOURNAL = 0x1008;
+export const JOURNAL = 0x1010;
 /** Notes that there is room for; a run stops before it is full. */
 export const JOURNAL_ROOM = 8192;
+
+/** Grows when a frame loses its slot. */
+export const GENERATION = 0x1008;
 
 /** Frames in each dense window (16 GiB); those beyond live in a hash, lest one stray high address make a huge index. */
 export const DENSE_FRAMES = 0x40_0000;
@@ -91,7 +94,21 @@ export const HOST_FRAME = 504;
 /** While a walk is under way: the guest-physical address of the entry read last, and rights of its translation. */
 export const ENTRY_GPA = 512;
 export const TABLE_RIGHTS = 520;
+/** Remembered ways (src/sim/core/paths.ts), and one of them. */
+export const PATHS = 524;
 export const WALKER_BYTES = 528;
+export const PATHS_COUNT = 1024;
+export const PATH_BYTES = 64;
+/** 64 bits each. */
+export const PATH_REGION = 0;
+export const PATH_ROOT = 8;
+export const PATH_GENERATION = 16;
+export const PATH_LOW = 20;
+/** Where the entries of levels 4 to 2 are, and the table below. */
+export const PATH_PLACES = 24;
+export const PATH_LEAF = 36;
+/** The entries, 64 bits each. */
+export const PATH_ENTRIES = 40;
 
 /**
  * A set-associative structure: header, then sets of groups of four ways. A group has one vector for each field. Lanes past

@@ -116,6 +116,7 @@ import {
   USER,
   WRITE,
 } from './names';
+import { isKnown, isOpen, leafAt, lowOf, noExecuteOf, pathFor, remember } from './paths';
 
 /** A page-size bound for addresses that are not translated at all. */
 const UNTRANSLATED_SHIFT = 30;
@@ -207,8 +208,21 @@ function descend<D>(walker: usize, va: u64, frame: u64, level: i32, access: i32,
     }
   }
   const start = level;
+  const root = frame;
+  let path: usize = 0;
+  let at: usize = 0;
+  if (!isTwo<D>() && level === 4 && caches === 0) {
+    path = pathFor(walker, va, root);
+    if (isKnown(path, va, root)) {
+      level = 1;
+      low = lowOf(path);
+      any = noExecuteOf(path);
+      at = leafAt(path, va);
+      path = 0;
+    }
+  }
   while (true) {
-    const at = entryAt<D>(walker, frame, (<i32>(va >> (3 + 9 * level)) & 0x1ff) << 3, mark);
+    if (at === 0) at = entryAt<D>(walker, frame, (<i32>(va >> (3 + 9 * level)) & 0x1ff) << 3, mark);
     if (at === NOWHERE) {
       if (level < start) passed(walker, start, level + 1, low);
       return load<i32>(walker, FAULT);
@@ -230,6 +244,7 @@ function descend<D>(walker: usize, va: u64, frame: u64, level: i32, access: i32,
     any |= entry;
     if (isLeaf) {
       passed(walker, start, level, low);
+      if (!isTwo<D>() && path !== 0 && level === 1 && mark) remember(path, va, root);
       return leaf<D>(walker, va, access, mark, at, entry, low, any, 3 + 9 * level);
     }
     const marked = entry | load<u64>(walker, ACCESSED);
@@ -240,6 +255,7 @@ function descend<D>(walker: usize, va: u64, frame: u64, level: i32, access: i32,
     frame = frameIn(entry);
     if (caches !== 0) keep(caches, va, level, frame, low, any);
     level--;
+    at = 0;
   }
 }
 
@@ -286,6 +302,12 @@ function entryAt<D>(walker: usize, frame: u64, byte: i32, mark: bool): usize {
   const nested = load<usize>(walker, NESTED);
   const gpa = (frame << 12) + byte;
   store<u64>(walker, gpa, ENTRY_GPA);
+  const leaf = openLeaf(nested, frame, load<i32>(nested, TABLE_ACCESS));
+  if (leaf !== 0) {
+    store<i32>(walker, load<i32>(walker, NESTED_READS) + 4, NESTED_READS);
+    store<i32>(walker, RIGHTS_ALL, TABLE_RIGHTS);
+    return pageAt(frameIn(leaf)) + byte;
+  }
   const fault = walkNested(walker, nested, frame, load<i32>(nested, TABLE_ACCESS), mark);
   store<i32>(walker, load<i32>(nested, FLAGS), TABLE_RIGHTS);
   if (fault === FAULT_NONE) return pageAt(load<u64>(nested, FRAME)) + byte;
@@ -347,6 +369,15 @@ function secondDimension<D>(walker: usize, va: u64, frame: u64, access: i32, mar
   store<u64>(walker, frame, HOST_FRAME);
   if (!isTwo<D>()) return FAULT_NONE;
   const nested = load<usize>(walker, NESTED);
+  const leaf = openLeaf(nested, frame, access);
+  if (leaf !== 0) {
+    const dirty = load<u64>(nested, DIRTY);
+    store<i32>(walker, load<i32>(walker, NESTED_READS) + 4, NESTED_READS);
+    store<u64>(walker, frameIn(leaf), HOST_FRAME);
+    store<i32>(walker, 12, PAGE_SHIFT);
+    if ((leaf & dirty) !== dirty) store<i32>(walker, load<i32>(walker, FLAGS) & ~PAGE_DIRTY, FLAGS);
+    return FAULT_NONE;
+  }
   if (walkNested(walker, nested, frame, access | USER, mark) !== FAULT_NONE) {
     return nestedFault(walker, nested, STAGE_FINAL, (frame << 12) | (va & 0xfff));
   }
@@ -360,6 +391,22 @@ function secondDimension<D>(walker: usize, va: u64, frame: u64, access: i32, mar
   store<i32>(walker, load<i32>(walker, FLAGS) & kept, FLAGS);
   store<i32>(walker, load<i32>(nested, READABLE), READABLE);
   return FAULT_NONE;
+}
+
+/**
+ * The leaf that nested tables have for a frame, when a way to it is remembered and there is nothing to decide or to mark: all
+ * entries allow everything, the leaf is marked as the access wants it. 0 otherwise, or when it is not a small page.
+ */
+function openLeaf(nested: usize, frame: u64, access: i32): u64 {
+  const va = frame << 12;
+  const root = load<u64>(nested, ROOT_FRAME);
+  const path = pathFor(nested, va, root);
+  if (!isKnown(path, va, root) || !isOpen(path)) return 0;
+  const entry = load<u64>(leafAt(path, va));
+  const wanted = load<u64>(nested, ACCESSED) | ((access & WRITE) !== 0 ? load<u64>(nested, DIRTY) : 0) | RIGHTS_ALL;
+  const forbidden = load<u64>(nested, RESERVED + 16) | load<u64>(nested, NO_EXECUTE);
+  const isOdd = (entry & forbidden) !== 0 || isMalformed(nested, <i32>entry, true);
+  return (entry & wanted) === wanted && !isOdd ? entry : 0;
 }
 
 function walkNested(walker: usize, nested: usize, frame: u64, access: i32, mark: bool): i32 {
