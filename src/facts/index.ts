@@ -13,6 +13,7 @@ export {
   decodeHalf,
   type FieldEvent,
   fieldEvents,
+  fieldValue,
   type Half,
   halfLayout,
   layoutRecord,
@@ -35,6 +36,7 @@ export {
 export { type Facts, loadFacts } from './load.ts';
 export { citedByPort, citedByUses, citedFunctions } from './port-citations.ts';
 export { eraRecord, resolveEra, resolveEras, seedEras } from './resolve.ts';
+export type { FieldNote } from './role-changes.ts';
 export type {
   BitRecord,
   Change,
@@ -48,5 +50,6 @@ export type {
 } from './schema.ts';
 export { allStories, readStory, story } from './stories.ts';
 export type { KernelReference, Stop, Story } from './story.ts';
-export { type FigureValue, type StopFigures, type StoryFigures, stopEras, stopFigures } from './story-figures.ts';
+export { type StopFigures, type StoryFigures, stopEras, stopFigures } from './story-figures.ts';
+export { isWordFigure, type StopWords, type WordCell, type WordColumn, type WordsOfReplay } from './story-words.ts';
 export { usesTable } from './uses.ts';
