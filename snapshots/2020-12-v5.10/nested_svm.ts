@@ -16,7 +16,7 @@ import { kvm_mmu_new_pgd } from './mmu_roots.ts';
 import { HF_GUEST_MASK, type kvm_vcpu } from './types.ts';
 import { load_pdptrs, pdptrs_changed } from './x86_pdptr.ts';
 
-/** v5.10.262 nested.c nested_svm_get_tdp_pdptr: read from L1's table each time. */
+/** v5.10.262 svm/nested.c nested_svm_get_tdp_pdptr: read from L1's table each time. */
 export function nested_svm_get_tdp_pdptr(vcpu: kvm_vcpu, index: number): { readonly lo: number; readonly hi: number } {
   const { memory } = vcpu.kvm.vm;
   const cr3 = vcpu.nested.pointer ?? 0;
@@ -25,7 +25,7 @@ export function nested_svm_get_tdp_pdptr(vcpu: kvm_vcpu, index: number): { reado
 }
 
 /**
- * v5.10.262 nested.c nested_svm_init_mmu_context
+ * v5.10.262 svm/nested.c nested_svm_init_mmu_context
  * Runs with L2's registers and before guest mode begins: the pages that
  * shadow L1's nested tables have guest_mode 0, and roles made of L2's CR0, CR4 and EFER. The host state saved at VMRUN,
  * L1's, only says how many levels L1's tables have.
@@ -41,17 +41,17 @@ function nested_svm_init_mmu_context(vcpu: kvm_vcpu): void {
   vcpu.walk_mmu = vcpu.nested_mmu;
 }
 
-/** v5.10.262 nested.c nested_svm_uninit_mmu_context */
+/** v5.10.262 svm/nested.c nested_svm_uninit_mmu_context */
 function nested_svm_uninit_mmu_context(vcpu: kvm_vcpu): void {
   vcpu.mmu = vcpu.root_mmu;
   vcpu.walk_mmu = vcpu.root_mmu;
 }
 
-/** v5.10.262 nested.c nested_vmcb_check_controls: VMRUN fails when L1 asks for nested paging that KVM has not. */
+/** v5.10.262 svm/nested.c nested_vmcb_check_controls: VMRUN fails when L1 asks for nested paging that KVM has not. */
 const nested_vmcb_check_controls = (vcpu: kvm_vcpu, { pointer }: Pick<NestedEntry, 'pointer'>): boolean =>
   pointer === null || vcpu.kvm.vm.host.tdp === 'npt';
 
-/** v5.10.262 nested.c nested_svm_vmrun: false when VMRUN fails, and L1 goes on. */
+/** v5.10.262 svm/nested.c nested_svm_vmrun: false when VMRUN fails, and L1 goes on. */
 export function nested_svm_vmrun(vcpu: kvm_vcpu, state: NestedEntry): boolean {
   if (!nested_vmcb_check_controls(vcpu, state)) return false;
   vcpu.nested.l1.copy(vcpu.registers);
@@ -60,7 +60,7 @@ export function nested_svm_vmrun(vcpu: kvm_vcpu, state: NestedEntry): boolean {
 }
 
 /**
- * v5.10.262 nested.c nested_svm_load_cr3: without nested paging of L1's, CR3 is looked for among the cached roots; the
+ * v5.10.262 svm/nested.c nested_svm_load_cr3: without nested paging of L1's, CR3 is looked for among the cached roots; the
  * role looked for has guest_mode as it is now. Last comes the set-up.
  */
 function nested_svm_load_cr3(vcpu: kvm_vcpu, cr3: number, nested_npt: boolean): void {
@@ -73,7 +73,7 @@ function nested_svm_load_cr3(vcpu: kvm_vcpu, cr3: number, nested_npt: boolean): 
   kvm_init_mmu(vcpu, false);
 }
 
-/** v5.10.262 nested.c enter_svm_guest_mode: nothing is reset, roots of both MMUs stay. */
+/** v5.10.262 svm/nested.c enter_svm_guest_mode: nothing is reset, roots of both MMUs stay. */
 export const enter_svm_guest_mode = probe(
   'enter_svm_guest_mode',
   (vcpu: kvm_vcpu, state: Omit<NestedEntry, 'tag'>): void => {
@@ -90,7 +90,7 @@ export const enter_svm_guest_mode = probe(
   { skipped: undefined },
 );
 
-/** v5.10.262 nested.c nested_svm_vmexit: L1's root is looked for; if it is gone, the next entry loads one. */
+/** v5.10.262 svm/nested.c nested_svm_vmexit: L1's root is looked for; if it is gone, the next entry loads one. */
 export const nested_svm_vmexit = probe(
   'nested_svm_vmexit',
   (vcpu: kvm_vcpu): void => {
@@ -108,7 +108,7 @@ export const nested_svm_vmexit = probe(
   { skipped: undefined },
 );
 
-/** v5.10.262 nested.c nested_svm_inject_npf_exit: L1's nested tables refuse L2's access, so L1 gets a #VMEXIT. */
+/** v5.10.262 svm/nested.c nested_svm_inject_npf_exit: L1's nested tables refuse L2's access, so L1 gets a #VMEXIT. */
 export function nested_svm_inject_npf_exit(vcpu: kvm_vcpu): void {
   vcpu.faults_injected++;
   vcpu.injected.errorCode = vcpu.fault.error_code;

@@ -18,7 +18,7 @@ import { load_pdptrs, pdptrs_changed } from './x86_pdptr.ts';
 const VMX_EPTP_AD_ENABLE_BIT = 1 << 6;
 
 /**
- * v5.10.262 nested.c:354 nested_ept_init_mmu_context
+ * v5.10.262 vmx/nested.c:354 nested_ept_init_mmu_context
  * The look-up of the EPT12 root goes by the EPTP that each root was made for. L2's registers are not loaded yet, so the
  * extended half of the role has L1's.
  */
@@ -32,14 +32,14 @@ function nested_ept_init_mmu_context(vcpu: kvm_vcpu, eptp: number): void {
   vcpu.walk_mmu = vcpu.nested_mmu;
 }
 
-/** v5.10.262 nested.c nested_ept_uninit_mmu_context */
+/** v5.10.262 vmx/nested.c nested_ept_uninit_mmu_context */
 function nested_ept_uninit_mmu_context(vcpu: kvm_vcpu): void {
   vcpu.mmu = vcpu.root_mmu;
   vcpu.walk_mmu = vcpu.root_mmu;
 }
 
 /**
- * v5.10.262 nested.c:1124 nested_vmx_load_cr3. With L1's EPT the PDPTEs come from the VMCS, and CR3 means nothing to
+ * v5.10.262 vmx/nested.c:1124 nested_vmx_load_cr3. With L1's EPT the PDPTEs come from the VMCS, and CR3 means nothing to
  * KVM.
  */
 function nested_vmx_load_cr3(vcpu: kvm_vcpu, cr3: number, nested_ept: boolean): void {
@@ -57,12 +57,12 @@ function nested_vmx_load_cr3(vcpu: kvm_vcpu, cr3: number, nested_ept: boolean): 
 }
 
 /**
- * v5.10.262 nested.c nested_has_guest_tlb_tag: hardware tells L2's translations from L1's, by EPT's root or by VPID02.
+ * v5.10.262 vmx/nested.c nested_has_guest_tlb_tag: hardware tells L2's translations from L1's, by EPT's root or by VPID02.
  */
 const nested_has_guest_tlb_tag = ({ nested, kvm }: kvm_vcpu): boolean =>
   (kvm.vm.host.tdp !== 'none' && nested.pointer !== null) || nested.vpid !== 0;
 
-/** v5.10.262 nested.c nested_vmx_transition_tlb_flush. VPID 0: L1 gave L2 no tag of its own. */
+/** v5.10.262 vmx/nested.c nested_vmx_transition_tlb_flush. VPID 0: L1 gave L2 no tag of its own. */
 function nested_vmx_transition_tlb_flush(vcpu: kvm_vcpu, is_vmenter: boolean): void {
   const { nested, cpu } = vcpu;
   if (!nested_has_guest_tlb_tag(vcpu)) kvm_make_request(KVM_REQ.TLB_FLUSH_CURRENT, vcpu);
@@ -73,7 +73,7 @@ function nested_vmx_transition_tlb_flush(vcpu: kvm_vcpu, is_vmenter: boolean): v
   }
 }
 
-/** v5.10.262 nested.c nested_vmx_run: false when the entry fails, and L1 goes on. */
+/** v5.10.262 vmx/nested.c nested_vmx_run: false when the entry fails, and L1 goes on. */
 export function nested_vmx_run(vcpu: kvm_vcpu, state: NestedEntry): boolean {
   if (state.pointer !== null && vcpu.kvm.vm.host.tdp !== 'ept') return false;
   vcpu.nested.l1.copy(vcpu.registers);
@@ -81,7 +81,7 @@ export function nested_vmx_run(vcpu: kvm_vcpu, state: NestedEntry): boolean {
   return true;
 }
 
-/** v5.10.262 nested.c nested_vmx_enter_non_root_mode with prepare_vmcs02:2580. */
+/** v5.10.262 vmx/nested.c nested_vmx_enter_non_root_mode with prepare_vmcs02:2580. */
 export function nested_vmx_enter_non_root_mode(vcpu: kvm_vcpu, state: NestedEntry): void {
   const { nested, log } = vcpu;
   vcpu.hflags |= HF_GUEST_MASK;
@@ -97,7 +97,7 @@ export function nested_vmx_enter_non_root_mode(vcpu: kvm_vcpu, state: NestedEntr
 }
 
 /**
- * v5.10.262 nested.c nested_vmx_vmexit with load_vmcs12_host_state: L1's root is looked for by the pgd it was made for.
+ * v5.10.262 vmx/nested.c nested_vmx_vmexit with load_vmcs12_host_state: L1's root is looked for by the pgd it was made for.
  */
 export function nested_vmx_vmexit(vcpu: kvm_vcpu): void {
   const { nested, log } = vcpu;
@@ -112,7 +112,7 @@ export function nested_vmx_vmexit(vcpu: kvm_vcpu): void {
   nested_vmx_transition_tlb_flush(vcpu, false);
 }
 
-/** v5.10.262 nested.c nested_ept_inject_page_fault: L1's EPT refuses L2's access, so L1 gets a VM exit. */
+/** v5.10.262 vmx/nested.c nested_ept_inject_page_fault: L1's EPT refuses L2's access, so L1 gets a VM exit. */
 export function nested_ept_inject_page_fault(vcpu: kvm_vcpu): void {
   vcpu.faults_injected++;
   vcpu.injected.errorCode = vcpu.fault.error_code;

@@ -2,12 +2,12 @@
 import type { ArgumentsCamelCase, Argv } from 'yargs';
 import { UserError } from '../errors.ts';
 import { layoutRecord, resolveEras } from '../facts/index.ts';
+import { parseRoleWord } from '../facts/role-word.ts';
 import type { Command } from './commands.ts';
 import { exit } from './exit.ts';
 import { type DecodeTarget, decodeWords, decodingSheets, decodingsAsCsv } from './facts/decoding.ts';
 import { standardOutput, withFormat } from './facts/options.ts';
 import { asJson, sheetsAsMarkdown, sheetsAsText } from './facts/sheet.ts';
-import { parseRoleWord } from './facts/word.ts';
 
 /** `mmu-eras decode`: a role word field by field, under the layout of one or several eras. */
 export const decodeCommand: Command = {

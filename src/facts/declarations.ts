@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { declaredName, runningText } from './comments.ts';
 
 /** A top-level declaration of a TypeScript file. Lines are 1-based. */
 export interface Declaration {
@@ -11,7 +12,6 @@ export interface Declaration {
   readonly comment: string | null;
 }
 
-const start = /^(?:export )?(?:abstract )?(?:function\*?|const|let|class|interface|type|enum) (\w+)/;
 /** A line at the margin that does not begin a statement closes the one above. */
 const goesOn = /^(?:\s|$|[)}\]])/;
 
@@ -23,8 +23,8 @@ export function declarationsOf(source: string): Declaration[] {
   const lines = source.split('\n');
   const found: Declaration[] = [];
   lines.forEach((line, index) => {
-    const name = start.exec(line)?.[1];
-    if (name === undefined) return;
+    const name = declaredName(line);
+    if (name === null) return;
     let end = index + 1;
     while (end < lines.length && goesOn.test(lines[end]!)) end++;
     while (lines[end - 1]!.trim() === '') end--;
@@ -45,12 +45,6 @@ export const declarationOf = (source: string, name: string): Declaration | undef
 
 function commentAbove(lines: readonly string[], index: number): string | null {
   if (!lines[index - 1]?.endsWith('*/')) return null;
-  let first = index - 1;
-  while (first >= 0 && !lines[first]!.startsWith('/**')) first--;
-  if (first < 0) return null;
-  return lines
-    .slice(first, index)
-    .map((line) => line.replace(/^\s*\/?\*+\/? ?/, '').replace(/\s*\*+\/$/, ''))
-    .join(' ')
-    .trim();
+  const first = lines.slice(0, index).findLastIndex((line) => line.startsWith('/**'));
+  return first < 0 ? null : runningText(lines.slice(first, index)).text;
 }

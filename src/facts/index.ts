@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What the rest of the project may ask about upstream commits. */
-import { UserError } from '../errors.ts';
-import { usesOf } from './load.ts';
-import { eraRecord } from './resolve.ts';
-import type { UsesTable } from './schema.ts';
 
+export { type Citation, uncited } from './citations.ts';
 export { eraDiffs } from './era-diffs.ts';
 export { anchorOf, statusOf } from './era-facts.ts';
+export { pathIn, pathsOf } from './kernel-paths.ts';
 export {
   bitRange,
   bitRecord,
@@ -15,6 +13,7 @@ export {
   decodeHalf,
   type FieldEvent,
   fieldEvents,
+  fieldValue,
   type Half,
   halfLayout,
   layoutRecord,
@@ -35,8 +34,9 @@ export {
   sourceUrl,
 } from './links.ts';
 export { type Facts, loadFacts } from './load.ts';
-export { type Citation, citedFunctions } from './port-source.ts';
+export { citedByPort, citedByUses, citedFunctions } from './port-citations.ts';
 export { eraRecord, resolveEra, resolveEras, seedEras } from './resolve.ts';
+export type { FieldNote } from './role-changes.ts';
 export type {
   BitRecord,
   Change,
@@ -50,16 +50,6 @@ export type {
 } from './schema.ts';
 export { allStories, readStory, story } from './stories.ts';
 export type { KernelReference, Stop, Story } from './story.ts';
-export { type FigureValue, type StopFigures, type StoryFigures, stopEras, stopFigures } from './story-figures.ts';
-
-/** Which function of an era reads which role word and fields. Throws UserError when there is no table. */
-export function usesTable(id: string): UsesTable {
-  const table = usesOf(eraRecord(id).id);
-  if (table) return table;
-  throw new UserError({
-    place: id,
-    found: 'no table of uses',
-    expected: 'an era that has one',
-    suggestion: 'mmu-eras eras',
-  });
-}
+export { type StopFigures, type StoryFigures, stopEras, stopFigures } from './story-figures.ts';
+export { isWordFigure, type StopWords, type WordCell, type WordColumn, type WordsOfReplay } from './story-words.ts';
+export { usesTable } from './uses.ts';

@@ -83,6 +83,8 @@ export interface DecodedField {
   readonly name: string;
   /** `8-10` or `7`. */
   readonly bits: string;
+  /** In bits. */
+  readonly width: number;
   readonly value: number;
   readonly meaning: string;
   readonly events: readonly FieldEvent[];
@@ -118,10 +120,23 @@ function decodedField(half: Half, field: Field, word: number): DecodedField {
   return {
     name: field.name,
     bits: bitRange(field.shift, field.width),
+    width: field.width,
     value: get(word, field),
     meaning: bit?.meaning ?? '',
     events: bit ? fieldEvents(bit) : [],
   };
+}
+
+// Exec, write, user until 2026; then read takes bit 0 and exec a bit of its own.
+const accessNames: Readonly<Record<number, readonly string[]>> = {
+  3: ['exec', 'write', 'user'],
+  4: ['read', 'write', 'user', 'exec'],
+};
+
+/** The value for people: `4`, and rights by name, `7 (exec write user)`. */
+export function fieldValue({ name, width, value }: DecodedField): string {
+  const names = name === 'access' && value !== 0 ? accessNames[width] : undefined;
+  return names ? `${value} (${names.filter((_, bit) => ((value >>> bit) & 1) === 1).join(' ')})` : String(value);
 }
 
 /** `8-10`, or `7` for a single bit. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { diffArrays } from 'diff';
-import { type Citation, citationOf, type PortReference, portDeclaration, requiredDeclaration } from './port-source.ts';
+import { citationOf, type KernelPlace } from './port-citations.ts';
+import { type PortReference, portDeclaration, requiredDeclaration } from './port-source.ts';
 import { eraRecord } from './resolve.ts';
 
 /** A line of a hunk: there in both, added, removed; `gap` stands for lines left out and says how many. */
@@ -21,7 +22,7 @@ export interface PortHunk {
   readonly change: 'new' | 'removed' | 'changed' | 'same' | 'alone';
   readonly lines: readonly HunkLine[];
   /** The C it is a port of. */
-  readonly cites: Citation | null;
+  readonly cites: KernelPlace | null;
 }
 
 /** Unchanged lines that stay around a change of a long declaration. */

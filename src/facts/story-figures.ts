@@ -3,9 +3,7 @@ import { UserError } from '../errors.ts';
 import { commitsFolder, readJson } from './load.ts';
 import type { EraRecord } from './schema.ts';
 import type { StopReplay } from './story.ts';
-
-/** A count, or role words in hex with spaces between them. */
-export type FigureValue = number | string;
+import { isWordFigure, type StopWords, stopWords, type WordsOfReplay } from './story-words.ts';
 
 /** One replay of commits/story-figures.json. */
 export interface FiguresOfRun {
@@ -14,21 +12,23 @@ export interface FiguresOfRun {
   readonly era: string;
   /** Why this era cannot run it; null when it can. */
   readonly unavailable: string | null;
-  readonly figures: Readonly<Record<string, FigureValue>>;
+  readonly figures: Readonly<Record<string, number>>;
 }
 
 export interface StoryFigures {
-  readonly schema: 'story-figures/1';
+  readonly schema: 'story-figures/2';
   readonly about: string;
   readonly replays: readonly FiguresOfRun[];
+  readonly words: readonly WordsOfReplay[];
 }
 
-/** The figures of one stop: a column an era, a row a figure. */
+/** The figures of one stop: a column an era, a row a counter, and role words apart. A replay that cannot be says why. */
 export interface StopFigures {
   readonly workload: string;
   readonly mode: string;
   readonly eras: readonly string[];
-  readonly rows: readonly { readonly figure: string; readonly values: readonly FigureValue[] }[];
+  readonly rows: readonly { readonly figure: string; readonly values: readonly (number | string)[] }[];
+  readonly words: readonly StopWords[];
 }
 
 let cached: StoryFigures | undefined;
@@ -51,11 +51,25 @@ export function stopFigures(replay: StopReplay, era: EraRecord): StopFigures {
     workload: replay.workload,
     mode: replay.mode,
     eras,
-    rows: replay.figures.map((figure) => ({
+    rows: replay.figures.filter(isCounter).map((figure) => ({
       figure,
       values: runs.map(({ unavailable, figures }) => unavailable ?? figures[figure] ?? missing(replay, figure)),
     })),
+    words: replay.figures.filter(isWordFigure).map((figure) => stopWords(wordsOf(replay, figure, eras))),
   };
+}
+
+const isCounter = (figure: string): boolean => !isWordFigure(figure);
+
+function wordsOf(replay: StopReplay, figure: string, eras: readonly string[]): WordsOfReplay {
+  const found = loadStoryFigures().words.find(
+    (words) =>
+      words.workload === replay.workload &&
+      words.mode === replay.mode &&
+      words.figure === figure &&
+      words.eras.join(' ') === eras.join(' '),
+  );
+  return found ?? missing(replay, `${figure} of ${eras.join(' and ')}`);
 }
 
 function runOf(replay: StopReplay, era: string): FiguresOfRun {

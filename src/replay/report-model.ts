@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { eras as ports } from '../../snapshots/all.ts';
 import { UserError } from '../errors.ts';
-import { loadFacts, resolveEras } from '../facts/index.ts';
+import { resolveEras } from '../facts/index.ts';
 import type { Workload } from '../workload/ops.ts';
 import type { HostOptions } from './host.ts';
-import { isAvailable, type ReplayRecord, type ReplayResult } from './record.ts';
+import { isAvailable, type ReplayResult } from './record.ts';
 import { type ReportEra, reportEra } from './report-eras.ts';
 import { type ReportPort, type RoleMap, roleMap } from './report-roles.ts';
 import { type MmuSection, mmuSection } from './report-section.ts';
+import { type SummaryRow, summaryOf } from './report-summary.ts';
 import { modeName } from './run.ts';
 import type { ReplayTask } from './task.ts';
 
@@ -17,23 +18,17 @@ export interface ReportMmu {
   readonly label: string;
 }
 
-/** Root loads and full unloads of one workload in one era under one MMU kind. */
-export type SummaryCell =
-  /** `changed`: a figure differs from that of the nearest earlier era of the report in this era's line of descent. */
-  { readonly loads: number; readonly unloads: number; readonly changed: boolean } | { readonly unavailable: string };
-
 /** One workload under all eras and MMU kinds. */
 export interface WorkloadReport {
   readonly name: string;
   readonly title: string;
-  /** `cells` stand in the order of ReportModel.mmus. */
-  readonly summary: readonly { readonly era: string; readonly cells: readonly SummaryCell[] }[];
+  readonly summary: readonly SummaryRow[];
   readonly sections: readonly MmuSection[];
 }
 
 /** Everything a report shows; reporters turn it into text and pictures and compute nothing. */
 export interface ReportModel {
-  readonly schema: 'mmu-eras-report/1';
+  readonly schema: 'mmu-eras-report/2';
   readonly eras: readonly ReportEra[];
   readonly mmus: readonly ReportMmu[];
   readonly workloads: readonly WorkloadReport[];
@@ -106,13 +101,16 @@ export interface ReportParts {
 /** The model from finished replays. */
 export function buildReport({ eras, told, mmus, runs }: ReportParts): ReportModel {
   return {
-    schema: 'mmu-eras-report/1',
+    schema: 'mmu-eras-report/2',
     eras: told,
     mmus,
     workloads: runs.map(({ name, title, results }) => ({
       name,
       title,
-      summary: summaryOf(eras, results),
+      summary: summaryOf(
+        eras.map(({ id }) => id),
+        results,
+      ),
       sections: mmus.map((mmu, index) => mmuSection(mmu, eras, results[index]!)),
     })),
     roleMaps: mmus.flatMap((mmu, index) => mapsOf(mmu, eras, runs, index)),
@@ -130,38 +128,6 @@ export function reportMmu(host: HostOptions): ReportMmu {
           implementation ?? 'none'
         ];
   return { mode: modeName(host), label: name + how };
-}
-
-function summaryOf(
-  eras: readonly ReportPort[],
-  results: readonly (readonly ReplayResult[])[],
-): WorkloadReport['summary'] {
-  const previousOf = new Map(loadFacts().eras.map(({ id, previous }) => [id, previous]));
-  return eras.map(({ id }, row) => ({
-    era: id,
-    cells: results.map((ofMmu): SummaryCell => {
-      const result = ofMmu[row]!;
-      if (!isAvailable(result)) return { unavailable: result.unavailable };
-      const { mmu_load: loads, full_unloads: unloads } = result.total.kvm;
-      const before = ancestor(id, previousOf, ofMmu);
-      const changed =
-        before !== undefined && (before.total.kvm.mmu_load !== loads || before.total.kvm.full_unloads !== unloads);
-      return { loads, unloads, changed };
-    }),
-  }));
-}
-
-/** The nearest era that this one follows and that ran. */
-function ancestor(
-  id: string,
-  previousOf: ReadonlyMap<string, string | null>,
-  results: readonly ReplayResult[],
-): ReplayRecord | undefined {
-  for (let at = previousOf.get(id); at !== undefined && at !== null; at = previousOf.get(at)) {
-    const found = results.find(({ era }) => era === at);
-    if (found && isAvailable(found)) return found;
-  }
-  return undefined;
 }
 
 /** The maps of one MMU kind over all workloads. */

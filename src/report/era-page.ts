@@ -2,6 +2,8 @@
 import type { Link, PatchLinks, StopFigures } from '../facts/index.ts';
 import type { EraPage, PortHunk, StopPage, UpstreamText } from '../facts/reading.ts';
 import { type Block, code, diff, escaped, heading, list, markdown, table, text } from './document.ts';
+import { wordLegend, wordTable } from './story-words.ts';
+import type { Cell } from './table.ts';
 
 /** A guided reading of one era: story, stops, facts and links. */
 export function eraPageDocument(page: EraPage): Block[] {
@@ -18,6 +20,7 @@ export function eraPageDocument(page: EraPage): Block[] {
     ...sections(story.opening),
     heading(2, 'The reading'),
     text(contents(page)),
+    ...(stops.some(({ figures }) => figures !== null && figures.words.length > 0) ? wordLegend : []),
     ...stops.flatMap((stop, index) => stopBlocks(stop, `${index + 1}`)),
     ...sections(story.closing),
     heading(2, 'Facts'),
@@ -102,18 +105,18 @@ function upstreamText(upstream: UpstreamText): Block[] {
 
 function figureBlocks({ figures, unseen }: StopPage): Block[] {
   if (figures === null) return unseen === null ? [] : [text(`No replay shows it: ${unseen}`)];
-  const { eras, rows } = figures;
+  const { eras, rows, words } = figures;
   return [
     text(`Replay: ${code(replayCommand(figures))}`),
-    table(
-      ['', ...eras],
-      rows.map(({ figure, values }) => [
-        figureName(figure),
-        ...values.map((value) => (typeof value === 'number' ? value : words(value))),
-      ]),
-    ),
+    ...(rows.length === 0 ? [] : [table(['', ...eras], rows.map(counterRow))]),
+    ...words.map(wordTable),
   ];
 }
+
+const counterRow = ({ figure, values }: StopFigures['rows'][number]): Cell[] => [
+  code(figure),
+  ...values.map((value) => (typeof value === 'number' ? value : escaped(value))),
+];
 
 /** What a reader types to see the whole replay. */
 const replayCommand = ({ workload, mode, eras }: StopFigures): string => {
@@ -121,13 +124,6 @@ const replayCommand = ({ workload, mode, eras }: StopFigures): string => {
   const options = implementation.length > 0 ? ` --mmu-impl ${implementation.join('-')}` : '';
   return `mmu-eras replay ${workload} --mmu ${kind}${options} --eras ${eras.join(',')}`;
 };
-
-/** Counters are kernel names, the kinds of role words are not. */
-const figureName = (figure: string): string =>
-  /^(nested )?tables$|^guest walk$/.test(figure) ? `role words: ${figure}` : code(figure);
-
-const words = (value: string): string =>
-  value.startsWith('0x') ? value.split(' ').map(code).join(' ') : escaped(value);
 
 /** A list and no table: its links are longer than any column. */
 function patchBlocks(patches: readonly PatchLinks[]): Block[] {

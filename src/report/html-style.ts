@@ -24,6 +24,7 @@ code{font:.9em ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",mon
 table{border-collapse:separate;border-spacing:0;font-size:.87rem;font-variant-numeric:tabular-nums;border-top:1px solid var(--line);border-left:1px solid var(--line)}
 th,td{padding:.25rem .6rem;text-align:left;vertical-align:top;border-right:1px solid var(--line);border-bottom:1px solid var(--line)}
 th{position:sticky;top:0;background:var(--band);font-weight:600;z-index:1}
+th em{font-weight:400}
 td{max-width:34rem;min-width:3rem}
 td code,th code{overflow-wrap:normal}
 .n,.f0 :is(td,th),.f1 :is(td,th):nth-child(n+2),.f2 :is(td,th):nth-child(n+3){text-align:right}

@@ -118,7 +118,7 @@ function tableHtml(head: readonly string[], rows: readonly (readonly Cell[])[]):
 
 /** Short names and dates are not broken at their hyphens. */
 const cellHtml = (cell: string): string =>
-  `<td${/^([\w.^-]{2,16}|(\*\*)?\d+ \/ \d+(\*\*)?)$/.test(cell) ? ' class=s' : ''}>${inlineHtml(cell)}`;
+  `<td${/^([\w.^-]{2,16}|(\*\*)?\d+(\*\*)? \/ (\*\*)?\d+(\*\*)?)$/.test(cell) ? ' class=s' : ''}>${inlineHtml(cell)}`;
 
 const diffClasses: Readonly<Record<DiffLine['mark'], string>> = { ' ': '', '+': 'a', '-': 'd', gap: 'g' };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import type { ReportModel, SummaryCell, WorkloadReport } from '../replay/report-model.ts';
+import type { ReportModel, WorkloadReport } from '../replay/report-model.ts';
+import type { SummaryCell, SummaryRow } from '../replay/report-summary.ts';
 import type { ReportCharts } from './charts.ts';
 import { anchorOf, type Block, chart, code, escaped, heading, list, table, text } from './document.ts';
 import { eraLabel, eraName } from './era-label.ts';
@@ -38,7 +39,7 @@ function legend({ eras }: ReportModel): string[] {
   const proposed = eras.filter(({ status }) => status === 'proposed');
   return [
     '**Root loads** count `kvm_mmu_load`: the current root was invalid at guest entry, so a root was built or found. **Full unloads** count the times at which every root of `root_mmu` was freed at once. Both count a whole VM: what the creation of its vCPUs and its end unload is in them.',
-    'A summary cell reads *root loads / full unloads*. It is **bold** where a figure differs from that of the era which this one follows.',
+    'A summary cell reads *root loads / full unloads*. Each of the two is **bold** where it differs from that of the era named under *against*: the nearest earlier one of this report from which this one comes. Where that era lacks the MMU, the cell is compared with one before it, which it names, or with none.',
     'Rows name the eras that agree in all of the row. Line numbers are those of the workload.',
     '*Because of* names the register bits, or the other cause, that the function looked at.',
     '*No root load*: the next guest entry ran with a root that was there, the same one or one found in the cache of previous roots.',
@@ -54,39 +55,50 @@ function legend({ eras }: ReportModel): string[] {
 const workloadTitle = (name: string): string => `Workload ${escaped(name)}`;
 
 function overviewBlocks({ eras, mmus, workloads }: ReportModel): Block[] {
-  const columns = workloads[0]!.summary.map(({ era }) => era);
   const rows = workloads.flatMap(({ name, summary }) =>
     mmus.map(({ label }, mmu) => [
       `[${escaped(name)}](#${anchorOf(workloadTitle(name))})`,
       label,
-      ...summary.map(({ cells }) => summaryText(cells[mmu]!)),
+      ...summary.map((row) => summaryText(eras, row, row.cells[mmu]!)),
     ]),
   );
   return [
     heading(2, 'Overview'),
-    text('Root loads / full unloads.'),
-    table(['workload', 'MMU', ...columns.map((era) => eraLabel(eras, era))], rows),
+    text(
+      'Root loads / full unloads. Each of the two is **bold** where it differs from that of the era that the head of its column names behind *against*.',
+    ),
+    table(['workload', 'MMU', ...workloads[0]!.summary.map((row) => columnHead(eras, row))], rows),
   ];
 }
 
-function summaryText(cell: SummaryCell): Cell {
+const columnHead = (eras: ReportModel['eras'], { era, follows }: SummaryRow): string =>
+  follows === null ? eraLabel(eras, era) : `${eraLabel(eras, era)} *against ${eraLabel(eras, follows)}*`;
+
+function summaryText(eras: ReportModel['eras'], { follows }: SummaryRow, cell: SummaryCell): Cell {
   if ('unavailable' in cell) return 'not in this era';
-  const figures = `${cell.loads} / ${cell.unloads}`;
-  return cell.changed ? `**${figures}**` : figures;
+  const { loads, unloads, before } = cell;
+  if (before === null) return `${loads} / ${unloads}`;
+  const figure = (now: number, earlier: number): string => (now === earlier ? `${now}` : `**${now}**`);
+  const figures = `${figure(loads, before.loads)} / ${figure(unloads, before.unloads)}`;
+  return before.era === follows ? figures : `${figures} (against ${eraLabel(eras, before.era)})`;
 }
 
 function workloadBlocks(model: ReportModel, workload: WorkloadReport, charts: ReportCharts, index: number): Block[] {
   const { eras, mmus } = model;
   const { name, title, summary, sections } = workload;
   const matrix = table(
-    ['era', ...mmus.map(({ label }) => label)],
-    summary.map(({ era, cells }) => [eraName(eras, era), ...cells.map(summaryText)]),
+    ['era', 'against', ...mmus.map(({ label }) => label)],
+    summary.map((row) => [
+      eraName(eras, row.era),
+      row.follows === null ? 'nothing' : eraLabel(eras, row.follows),
+      ...row.cells.map((cell) => summaryText(eras, row, cell)),
+    ]),
   );
   const pictures = [charts.rootLoads[index], charts.walkCost[index]].filter((picture) => picture !== undefined);
   return [
     heading(2, workloadTitle(name)),
     ...(title === '' ? [] : [text(escaped(title))]),
-    text('Root loads / full unloads:'),
+    text('Root loads / full unloads, each **bold** where it differs from that of the era under *against*:'),
     matrix,
     ...pictures.map(({ file, caption }) => chart(file, escaped(caption))),
     ...sections.flatMap((section) => sectionBlocks(eras, name, section)),

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { structuredPatch } from 'diff';
+import { uncited } from '../facts/index.ts';
 import { projectRoot } from '../root.ts';
 import { hunkHeader } from './cut.ts';
 import { openingLines } from './definition.ts';
@@ -53,10 +54,6 @@ export function portDiff(before: string, after: string, { citations = false, onl
     });
   return { files, citations: leftOut };
 }
-
-/** A line with its citations of one kernel, `e5ed0fb01004 mmu.c:4752`, made those of any. */
-const uncited = (line: string): string =>
-  line.replace(/(?<![\w.])(?:[0-9a-f]{12}|v\d+\.\d+(?:\.\d+)?)(?= [\w./-]+\.[ch]\b)|(?<=\.[ch]):\d+(?:-\d+)?/g, '');
 
 /** Text of one file of a port; null when the port has no such file. */
 export function portText(port: string, file: string): string | null {

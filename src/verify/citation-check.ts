@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import type { Citation } from './citations.ts';
+import type { Citation } from '../facts/index.ts';
 import type { CFile, CFiles } from './files.ts';
 import { compared, unchecked, unreadable } from './findings.ts';
 import type { Finding } from './model.ts';

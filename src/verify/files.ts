@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { pathsOf } from './paths.ts';
+import { pathsOf } from '../facts/index.ts';
 import { isUnreadable, type KernelSource, type Unreadable } from './source.ts';
 import { type SymbolTable, symbolsOf } from './symbols.ts';
 

@@ -1,11 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { citedCommits } from '../facts/cited.ts';
-import { type EraRecord, loadFacts, sourceUrl, usesTable } from '../facts/index.ts';
-import type { Citation } from './citations.ts';
-import { citedByPort, citedByUses } from './cited.ts';
+import {
+  type Citation,
+  citedByPort,
+  citedByUses,
+  type EraRecord,
+  loadFacts,
+  pathIn,
+  sourceUrl,
+  usesTable,
+} from '../facts/index.ts';
 import { commitLinks } from './commit-links.ts';
 import type { FunctionHistory, FunctionInEra, HistoryCommit } from './history.ts';
-import { likelyPath } from './paths.ts';
 import { codeOf } from './port-text.ts';
 import { fullId, revisionsAt } from './revisions.ts';
 
@@ -69,7 +75,7 @@ function inEra(
   const best = cited.find(({ line, about }) => line !== null && !about) ?? cited[0]!;
   const revision = of(best.revision);
   const rows = usesTable(era.id).rows.filter((row) => row.function === name);
-  const path = fullPath(era, cited, best.path);
+  const path = era.snapshot === null ? best.path : pathIn(era.snapshot, best.path);
   const line = best.about ? null : best.line;
   return {
     era: era.id,
@@ -79,13 +85,6 @@ function inEra(
     code: code === null ? null : before === null ? 'first' : before === code ? 'same' : 'other',
     reads: rows.flatMap(({ reads }) => reads.flatMap(({ word, fields }) => fields.map((field) => `${word}.${field}`))),
   };
-}
-
-/** The path from the top of the tree: as any citation of that file has it, or where such a file stood at the time. */
-function fullPath(era: EraRecord, cited: readonly Citation[], short: string): string {
-  const whole = [...cited, ...allCited(era)].map(({ path }) => path);
-  const found = whole.find((path) => path.startsWith('arch/') && path.endsWith(`/${short}`));
-  return found ?? likelyPath(short, whole.includes('arch/x86/kvm/mmu.c'));
 }
 
 const stableTree = 'https://git.kernel.org/pub/scm/linux/kernel/git/stable/linux.git/tree';

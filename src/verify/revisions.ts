@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { citedCommits } from '../facts/cited.ts';
-import { type EraRecord, loadFacts } from '../facts/index.ts';
-import type { Citation } from './citations.ts';
-import { citedByPort } from './cited.ts';
+import { type Citation, citedByPort, type EraRecord, loadFacts } from '../facts/index.ts';
 
 /** Which revision to read for one that an era cites. */
 export interface Revisions {

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { eras as ports } from '../../snapshots/all.ts';
-import type { EraRecord } from '../facts/index.ts';
+import { type Citation, citedByPort, citedByUses, type EraRecord } from '../facts/index.ts';
 import type { Layout } from '../role/layout.ts';
 import { checkCitation, subjectOf } from './citation-check.ts';
-import type { Citation } from './citations.ts';
-import { citedByPort, citedByUses } from './cited.ts';
 import { checkCommit } from './commit-check.ts';
 import { commitOfEra, commitsOfFacts } from './commit-facts.ts';
 import { CFiles } from './files.ts';

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { describe, expect, test } from 'vitest';
 import { decodeCommand } from '../../src/cli/decode.ts';
-import { parseRoleWord } from '../../src/cli/facts/word.ts';
 import { loadFacts } from '../../src/facts/index.ts';
+import { parseRoleWord } from '../../src/facts/role-word.ts';
 import { mistakeOf } from '../facts/mistake.ts';
 import { runCommand } from './capture.ts';
 

@@ -4,18 +4,15 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { eras } from '../../snapshots/all.ts';
 import { check } from '../../src/facts/check.ts';
+import { commitsIn } from '../../src/facts/citations.ts';
 import { citedCommits } from '../../src/facts/cited.ts';
 import { citedFile } from '../../src/facts/cited-schema.ts';
-import { eraRecord, loadFacts } from '../../src/facts/index.ts';
+import { commentsOf } from '../../src/facts/comments.ts';
+import { citedByPort, citedByUses, eraRecord, loadFacts } from '../../src/facts/index.ts';
 import { commitsFolder } from '../../src/facts/load.ts';
-import { citedByPort, citedByUses } from '../../src/verify/cited.ts';
-import { commentsOf } from '../../src/verify/comments.ts';
 import { commitsOfFacts } from '../../src/verify/commit-facts.ts';
 import { filesOf, revisions, snapshots } from '../role/folders.ts';
 import { mistakeOf } from './mistake.ts';
-
-/** A commit as texts name it: 7 digits or more, letters and figures, no hexadecimal number. */
-const commit = /(?<![\w.-])(?=[0-9a-f]*[a-f])(?=[0-9a-f]*\d)[0-9a-f]{7,40}(?![\w-])/g;
 
 const known = new Set([
   ...loadFacts().eras.flatMap(({ revision }) => (revision === null ? [] : [revision.replace('^', '')])),
@@ -47,20 +44,20 @@ const texts = [
 describe('every commit that a text names is one of the facts', () => {
   test('there is something to look at', () => {
     expect(texts.length).toBeGreaterThan(300);
-    expect(texts.flatMap(({ text }) => [...text.matchAll(commit)]).length).toBeGreaterThan(1000);
+    expect(texts.flatMap(({ text }) => commitsIn(text)).length).toBeGreaterThan(1000);
   });
 
   test('it resolves to one commit', () => {
     const lost = new Set<string>();
     for (const { name, text } of texts) {
-      for (const [sha] of text.matchAll(commit)) if (meant(sha).length !== 1) lost.add(`${name}: ${sha}`);
+      for (const sha of commitsIn(text)) if (meant(sha).length !== 1) lost.add(`${name}: ${sha}`);
     }
     expect([...lost]).toEqual([]);
   });
 
   test('and what cited.json has is named somewhere', () => {
     const all = texts.map(({ text }) => text).join('\n');
-    const named = [...all.matchAll(commit)].map(([sha]) => sha);
+    const named = commitsIn(all);
     const idle = citedCommits().filter(({ sha }) => !named.some((name) => sha.startsWith(name)));
     expect(idle).toEqual([]);
   });

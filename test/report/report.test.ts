@@ -22,12 +22,43 @@ it('writes the page, the Markdown, the model and every chart that they name', ()
 });
 
 it('the summary says figures, what is not there, and what differs from the era before', () => {
-  expect(markdown).toContain('| base-role | not in this era |');
-  expect(markdown).toContain('| v5.17 | 543 / 542 |');
-  expect(markdown).toContain('| no-unload-v2 (proposed, never merged) | **3 / 0** |');
+  expect(markdown).toContain('| base-role | nothing | not in this era |');
+  // The era before has no such MMU, so there is nothing to differ from.
+  expect(markdown).toContain('| v5.17 | base-role | 543 / 542 |');
+  expect(markdown).toContain('| no-unload-v2 (proposed, never merged) | v5.17 | **3** / **0** |');
   // cpu-role follows the merged v5.17, not the series that was never merged.
-  expect(markdown).toContain('| cpu-role | 543 / 542 |');
-  expect(markdown).toContain('| cr0wp | **1 / 0** |');
+  expect(markdown).toContain('| cpu-role | v5.17 | 543 / 542 |');
+  expect(markdown).toContain('| cr0wp | cpu-role | **1** / **0** |');
+  expect(textOf(page)).toContain('Each of the two is bold where it differs from that of the era named under against');
+});
+
+it('of two figures only the one that differs is bold, and a cell that is compared with another era says so', async () => {
+  const mode = 'npt-tdp-mmu';
+  const of = (era: string, mmu_load: number, full_unloads: number) =>
+    record(era, mode, { figures: { kvm: { mmu_load, full_unloads } } });
+  const lacking = { workload: 'wp', era: 'v5.17', mode, unavailable: 'not on this host' };
+  const report = await reportFiles(
+    modelOf([of('base-role', 5, 8), lacking, of('cpu-role', 5, 6), of('cr0wp', 4, 6)]),
+    [],
+  );
+  const rows = report
+    .get('report.md')!
+    .split('\n')
+    .filter((line) => line.startsWith('| '));
+  expect(rows).toContain('| cpu-role | v5.17 | 5 / **6** (against base-role) |');
+  expect(rows).toContain('| cr0wp | cpu-role | **4** / 6 |');
+  const html = report.get('index.html')!;
+  expect(html).toContain('<td class=s><strong>4</strong> / 6');
+  expect(html).toContain('5 / <strong>6</strong> (against base-role)');
+});
+
+it('the overview of several workloads names in its head what a column is compared with', async () => {
+  const model = modelOf(toggles());
+  const [workload] = model.workloads;
+  const report = await reportFiles({ ...model, workloads: [workload!, { ...workload!, name: 'other' }] }, []);
+  expect(report.get('report.md')).toContain(
+    '| workload | MMU | base-role | v5.17 *against base-role* | no-unload-v2 (proposed) *against v5.17* | cpu-role *against v5.17* | cr0wp *against cpu-role* |',
+  );
 });
 
 it('each register write tells what it led to, and why roots were kept', () => {

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { eras } from '../../snapshots/all.ts';
-import { eraRecord, loadFacts } from '../../src/facts/index.ts';
+import { citedByPort, citedByUses, eraRecord, loadFacts, pathsOf } from '../../src/facts/index.ts';
 import type { Layout } from '../../src/role/layout.ts';
-import { citedByPort, citedByUses } from '../../src/verify/cited.ts';
-import { pathsOf } from '../../src/verify/paths.ts';
 import { revisionsAt } from '../../src/verify/revisions.ts';
 import type { KernelSource } from '../../src/verify/source.ts';
 

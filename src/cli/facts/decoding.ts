@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { type DecodedField, type DecodedHalf, decodeHalf, type LayoutRecord, releaseOf } from '../../facts/index.ts';
+import {
+  type DecodedField,
+  type DecodedHalf,
+  decodeHalf,
+  fieldValue,
+  type LayoutRecord,
+  releaseOf,
+} from '../../facts/index.ts';
+import type { RoleWord } from '../../facts/role-word.ts';
 import { hex32 } from '../../role/layout.ts';
 import { rowsAsCsv, type Sheet } from './sheet.ts';
-import type { RoleWord } from './word.ts';
 
 /** Whose layout to read a word with; `era` is null when a layout was named directly. */
 export interface DecodeTarget {
@@ -59,7 +66,7 @@ export function decodingSheets(decodings: readonly Decoding[]): Sheet[] {
     title: `${decoding.word} in ${decoding.era ?? decoding.layout} (layout ${decoding.layout}: ${decoding.when})`,
     head,
     rows: halves(decoding).flatMap((half) =>
-      half.fields.map((field) => [half.half, field.bits, field.name, valueText(field), field.meaning, history(field)]),
+      half.fields.map((field) => [half.half, field.bits, field.name, fieldValue(field), field.meaning, history(field)]),
     ),
     notes: decoding.notes,
   }));
@@ -79,19 +86,6 @@ export function decodingsAsCsv(decodings: readonly Decoding[]): string {
 }
 
 const halves = ({ base, ext }: Decoding): DecodedHalf[] => (ext ? [base, ext] : [base]);
-
-// Exec, write, user until 2026; then read takes bit 0 and exec a bit of its own.
-const accessNames: Readonly<Record<string, readonly string[]>> = {
-  3: ['exec', 'write', 'user'],
-  4: ['read', 'write', 'user', 'exec'],
-};
-
-function valueText({ name, bits, value }: DecodedField): string {
-  if (name !== 'access' || value === 0) return String(value);
-  const [first, last] = bits.split('-').map(Number);
-  const names = accessNames[last! - first! + 1];
-  return names ? `${value} (${names.filter((_, bit) => ((value >>> bit) & 1) === 1).join(' ')})` : String(value);
-}
 
 const history = ({ events }: DecodedField): string =>
   events

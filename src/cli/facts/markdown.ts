@@ -29,7 +29,7 @@ function block(token: Token, output: Output, width: number): string {
     case 'table': {
       const { header, rows } = token as Tokens.Table;
       const cells = (row: readonly Tokens.TableCell[]): string[] => row.map(({ tokens }) => inline(tokens, output));
-      return sheetsAsText([{ title: '', head: cells(header), rows: rows.map(cells) }], output).trimEnd();
+      return sheetsAsText([{ title: '', head: cells(header), rows: rows.map(cells) }], { ...output, width }).trimEnd();
     }
     case 'code':
       return codeLines(token as Tokens.Code, output);

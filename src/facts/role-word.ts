@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { UserError } from '../../errors.ts';
+import { UserError } from '../errors.ts';
 
 /** A role as typed: the base word, and the extended word when 64 bits were given. */
 export interface RoleWord {

@@ -17,13 +17,18 @@ const isWhole = (cited: string): boolean => /^(?:arch|virt|include)\//.test(cite
 export const pathsOf = (cited: string): readonly string[] =>
   isWhole(cited) ? [cited] : folders.map((folder) => folder + cited);
 
-const ofMmu =
+const inMmu =
   /^(?:mmu\.c|mmu_internal\.h|mmutrace\.h|page_track\.[ch]|paging_tmpl\.h|spte\.[ch]|tdp_iter\.[ch]|tdp_mmu\.[ch])$/;
+const ofVendor = /^(svm|vmx)\.[ch]$/;
 
-/** Where the file of a citation stands, without a tree to look into. `flat`: before v5.8, which made the folder mmu/. */
-export function likelyPath(cited: string, flat: boolean): string {
+/** Where the file that a port cites stands, without a tree to look into. `port` is a folder below snapshots/. */
+export function pathIn(port: string, cited: string): string {
   if (isWhole(cited)) return cited;
   if (cited === 'kvm_host.h') return `arch/x86/include/asm/${cited}`;
   if (cited === 'kvm_main.c') return `virt/kvm/${cited}`;
-  return ofMmu.test(cited) && !flat ? `arch/x86/kvm/mmu/${cited}` : `arch/x86/kvm/${cited}`;
+  // All stood in one folder up to v4.20; v5.10, the next kernel that has a port, has mmu/, svm/ and vmx/.
+  const isFlat = port < '2020';
+  const vendor = ofVendor.exec(cited)?.[1];
+  const below = isFlat ? '' : inMmu.test(cited) ? 'mmu/' : vendor === undefined ? '' : `${vendor}/`;
+  return `arch/x86/kvm/${below}${cited}`;
 }
