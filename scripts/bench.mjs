@@ -5,5 +5,6 @@ import { root, run, tool } from './setup.mjs';
 
 // Types are checked by `npm run types`.
 run(tool('tsc'), ['-p', 'tsconfig.bench.json']);
-const script = process.argv[2] === 'workers' ? 'workers-main.js' : 'main.js';
+const scripts = { workers: 'workers-main.js', fused: 'fused-main.js' };
+const script = scripts[process.argv[2]] ?? 'main.js';
 run(process.execPath, [join(root, 'dist', 'bench', 'test', 'bench', script), root, ...process.argv.slice(2)]);
