@@ -154,9 +154,14 @@ export class FusedCpu implements TraceCpu {
     this.#asked = at + CALL_LENGTH;
   }
 
-  /** Whether the same kind of hardware was asked for the same since the last `settle`, and has the same registers. */
+  /** Whether it is the same kind of hardware. */
+  isLike(other: FusedCpu): boolean {
+    return this.#hardware === other.#hardware;
+  }
+
+  /** Whether the same was asked for since the last `settle`, and the registers are the same. */
   askedLike(other: FusedCpu): boolean {
-    if (this.#asked !== other.#asked || this.#hardware !== other.#hardware) return false;
+    if (this.#asked !== other.#asked) return false;
     for (let i = 0; i < this.#asked; i++) if (this.#calls[i] !== other.#calls[i]) return false;
     return sameRegisters(this.registers, other.registers);
   }

@@ -46,7 +46,10 @@ export class FusedReplay {
       return { replay, cpu: made!, again: false };
     });
     this.replays = members.map(({ replay }) => replay);
-    const classes = classesOf(members, (a, b) => a.cpu.askedLike(b.cpu) && areEqual(a.cpu.memory, b.cpu.memory));
+    const classes = classesOf(
+      members,
+      (a, b) => a.cpu.isLike(b.cpu) && a.cpu.askedLike(b.cpu) && areEqual(a.cpu.memory, b.cpu.memory),
+    );
     for (const { cpu } of members) cpu.settle();
     this.#groups = classes.map((of) => groupOf(of, 0));
   }
