@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { UserError } from '../errors.ts';
 
 /** Checks `value` against `schema`; a UserError names the file, the path inside it, what was found and expected. */

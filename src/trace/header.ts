@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { z } from 'zod';
+import * as z from 'zod';
 import { UserError } from '../errors.ts';
 import { check } from '../facts/check.ts';
 import { reachOf, stepOf, type TraceGuest, type TraceMap, tracePagings } from './guest.ts';
