@@ -23,7 +23,7 @@ const quickStringWidth = {
 
 /**
  * cli-table3 asks for the width of each cell several times, and the answer takes three regular expressions with all emoji.
- * What is printable ASCII alone is as wide as it is long.
+ * Printable ASCII and the lines of frames (U+2500 to U+257F) are as wide as they are long.
  */
 const quickTableWidth = {
   name: 'quick-table-width',
@@ -35,7 +35,7 @@ const quickTableWidth = {
     });
     onLoad({ filter: /.*/, namespace: 'table-width' }, ({ path }) => ({
       contents: `const whole = require(${JSON.stringify(path)});
-        module.exports = (text) => /^[ -~]*$/.test(text) ? String(text).length : whole(text);`,
+        module.exports = (text) => /^[ -~\\u2500-\\u257f]*$/.test(text) ? String(text).length : whole(text);`,
       resolveDir: root,
     }));
   },

@@ -159,11 +159,40 @@ export class FusedCpu implements TraceCpu {
     return this.#hardware === other.#hardware;
   }
 
-  /** Whether the same was asked for since the last `settle`, and the registers are the same. */
+  /** Whether what was asked for since the last `settle` comes to the same, and the registers are the same. */
   askedLike(other: FusedCpu): boolean {
+    if (!this.#askedTheSame(other) && !this.#endsEmptyLike(other)) return false;
+    return sameRegisters(this.registers, other.registers);
+  }
+
+  #askedTheSame(other: FusedCpu): boolean {
     if (this.#asked !== other.#asked) return false;
     for (let i = 0; i < this.#asked; i++) if (this.#calls[i] !== other.#calls[i]) return false;
-    return sameRegisters(this.registers, other.registers);
+    return true;
+  }
+
+  /**
+   * Both flush everything, and no access is made before `settle`: then no translation is left, in whatever order, how often and
+   * what else they flush, and the rest is what registers and tables hardware has in the end.
+   */
+  #endsEmptyLike(other: FusedCpu): boolean {
+    for (const call of [CALL.FLUSH, CALL.REGISTERS]) if (!this.#asks(call) || !other.#asks(call)) return false;
+    const a = this.#inTheEnd();
+    const b = other.#inTheEnd();
+    return a.root === b.root && a.levels === b.levels && a.nx === b.nx;
+  }
+
+  /** What hardware will walk after `settle`. */
+  #inTheEnd(): { root: number; levels: number; nx: boolean } {
+    const end = { root: this.#rootFrame, levels: this.#rootLevels, nx: this.#shadowNx };
+    for (let i = 0; i < this.#asked; i += CALL_LENGTH) {
+      const operand = this.#calls[i + 1]!;
+      if (this.#calls[i] === CALL.LOAD_ROOT) {
+        end.root = operand;
+        end.levels = this.#calls[i + 2]!;
+      } else if (this.#calls[i] === CALL.SHADOW_NX) end.nx = operand !== 0;
+    }
+    return end;
   }
 
   /**
