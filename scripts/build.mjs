@@ -22,6 +22,26 @@ const quickStringWidth = {
   },
 };
 
+/**
+ * cli-table3 asks for the width of each cell several times, and the answer takes three regular expressions with all emoji.
+ * Printable ASCII and the lines of frames (U+2500 to U+257F) are as wide as they are long.
+ */
+const quickTableWidth = {
+  name: 'quick-table-width',
+  setup({ onResolve, onLoad, resolve }) {
+    onResolve({ filter: /^string-width$/ }, async ({ kind, resolveDir, pluginData }) => {
+      if (kind !== 'require-call' || pluginData === 'whole') return undefined;
+      const { path } = await resolve('string-width', { kind, resolveDir, pluginData: 'whole' });
+      return { path, namespace: 'table-width' };
+    });
+    onLoad({ filter: /.*/, namespace: 'table-width' }, ({ path }) => ({
+      contents: `const whole = require(${JSON.stringify(path)});
+        module.exports = (text) => /^[ -~\\u2500-\\u257f]*$/.test(text) ? String(text).length : whole(text);`,
+      resolveDir: root,
+    }));
+  },
+};
+
 /** By folders, the hash of the sources: what results of a sweep are kept under (src/sweep/versions.ts). */
 async function sourceVersions(transform) {
   const source = readFileSync(join(root, 'src', 'sweep', 'files-hash.ts'), 'utf8');
@@ -56,8 +76,9 @@ export async function build() {
     banner: {
       js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
     },
-    define: { BUILT_VERSIONS: JSON.stringify(await sourceVersions(transform)) },
-    plugins: [quickStringWidth],
+    // As text, since esbuild makes a file of an object, which every other file imports.
+    define: { BUILT_VERSIONS: JSON.stringify(JSON.stringify(await sourceVersions(transform))) },
+    plugins: [quickStringWidth, quickTableWidth],
     // It starts threads with a script of its own.
     external: ['piscina'],
     logLevel: 'warning',

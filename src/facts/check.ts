@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import type { z } from 'zod';
+import type { core } from 'zod/mini';
 import { UserError } from '../errors.ts';
 
+/** A schema of zod or of zod/mini. */
+interface Schema<T> {
+  safeParse(
+    value: unknown,
+    context: { readonly jitless: boolean },
+  ): { success: true; data: T } | { success: false; error: core.$ZodError };
+}
+
 /** Checks `value` against `schema`; a UserError names the file, the path inside it, what was found and expected. */
-export function check<T>(schema: z.ZodType<T>, value: unknown, file: string): T {
-  const result = schema.safeParse(value);
+export function check<T>(schema: Schema<T>, value: unknown, file: string): T {
+  // One value a process: compiling the schema would take longer than the check.
+  const result = schema.safeParse(value, { jitless: true });
   if (result.success) return result.data;
   const issue = result.error.issues[0]!;
   const path = issue.path.map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`)).join('');
@@ -16,7 +25,7 @@ export function check<T>(schema: z.ZodType<T>, value: unknown, file: string): T 
   });
 }
 
-function expectation(issue: z.core.$ZodIssue): string {
+function expectation(issue: core.$ZodIssue): string {
   switch (issue.code) {
     case 'invalid_type':
       return issue.expected;

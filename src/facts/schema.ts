@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** A commit: 12 to 40 hex digits (the oldest ones are known by their leading digits only). */
 const sha = z.string().regex(/^[0-9a-f]{12,40}$/, 'a sha of 12 to 40 hex digits');

@@ -5,17 +5,9 @@ import type { Reason } from '../sim/log.ts';
 import type { Vm } from '../sim/vm.ts';
 import type { WalkCost } from '../sim/walk-cost.ts';
 import type { EnteredRoot, ReplayObserver } from './observe.ts';
-import type {
-  Counts,
-  EntryState,
-  GuestFault,
-  NotInEra,
-  PhaseRecord,
-  Reload,
-  RoleValue,
-  StepRecord,
-  WriteEffect,
-} from './record.ts';
+import type { Counts, EntryState, GuestFault, NotInEra, PhaseRecord, Reload, RoleValue, StepRecord } from './record.ts';
+import { StateIndex, sameRoles, sameState } from './state-index.ts';
+import { WriteEffects } from './write-effects.ts';
 
 /** Names of what runs before the first phase marker, and of the destruction of the VM, as in the recordings of real kernels. */
 export const BEFORE_FIRST_PHASE = '(before first phase)';
@@ -48,14 +40,14 @@ export class Recorder {
   #phaseStart: Counts;
   readonly #phases = new Map<string, Counts>();
   readonly #states: (EntryState & { entries: number })[] = [];
-  /** Place in #states of each state, where equal ones are summed. */
-  readonly #stateAt: Map<string, number> | null;
+  /** Places in #states, where equal ones are summed. */
+  readonly #stateAt: StateIndex | null;
   #lastState = -1;
   readonly #roots = new Map<number, number>();
   /** Page id by birth, of every root the guest was entered with. */
   readonly #rootIds = new Map<number, number>();
   readonly #reloads = new Map<string, Reload & { count: number; perPhase: Record<string, number> }>();
-  readonly #effects = new Map<string, WriteEffect & { count: number; perPhase: Record<string, number> }>();
+  readonly #effects = new WriteEffects();
   readonly #steps: StepRecord[] = [];
   readonly #notInEra = new Map<string, NotInEra & { count: number }>();
   readonly #faults = new Map<string, GuestFault & { count: number }>();
@@ -72,7 +64,7 @@ export class Recorder {
     { observer = null, sumStates = false }: RecorderOptions = {},
   ) {
     this.#observer = observer;
-    this.#stateAt = sumStates ? new Map() : null;
+    this.#stateAt = sumStates ? new StateIndex(this.#states) : null;
     observer?.phase(this.#phase);
     this.#vm = vm;
     this.#era = era;
@@ -95,12 +87,7 @@ export class Recorder {
 
   /** A register write and the functions of KVM it led to (null: it did not leave the guest). */
   writeEffect(write: string, calls: readonly string[] | null): void {
-    const key = `${write} ${calls?.join(' ')}`;
-    const known = this.#effects.get(key);
-    if (known) {
-      known.count++;
-      known.perPhase[this.#phase] = (known.perPhase[this.#phase] ?? 0) + 1;
-    } else this.#effects.set(key, { write, calls, count: 1, perPhase: { [this.#phase]: 1 } });
+    this.#effects.note(write, calls, this.#phase);
   }
 
   /** A phase marker: what follows counts there. A phase that comes again is summed. */
@@ -143,14 +130,9 @@ export class Recorder {
   /** Where the state is counted; a new place, behind the others, when it is nowhere yet. */
   #placeOf(state: EntryState): number {
     const next = this.#states.length;
-    if (this.#stateAt === null) {
-      const last = this.#states[next - 1];
-      return last && sameState(last, state) ? next - 1 : next;
-    }
-    const key = JSON.stringify(state);
-    const known = this.#stateAt.get(key) ?? next;
-    this.#stateAt.set(key, known);
-    return known;
+    if (this.#stateAt !== null) return this.#stateAt.placeOf(state);
+    const last = this.#states[next - 1];
+    return last && sameState(last, state) ? next - 1 : next;
   }
 
   #enteredRoot(view: EraVcpu['view']): EnteredRoot {
@@ -229,7 +211,7 @@ export class Recorder {
       total: this.#counts(),
       entryStates: this.#states,
       reloads: [...this.#reloads.values()],
-      writeEffects: [...this.#effects.values()],
+      writeEffects: this.#effects.list(),
       steps: this.#steps,
       notInEra: [...this.#notInEra.values()],
       guestFaults: [...this.#faults.values()],
@@ -303,26 +285,6 @@ function textTally(tally: Tally, name: (key: number) => string): Record<string, 
 
 function addCosts(costs: readonly (() => WalkCost)[]): WalkCost {
   return costs.map((cost) => cost()).reduce((a, b) => combine(a, b, (x, y) => x + y));
-}
-
-function sameState(a: EntryState, b: EntryState): boolean {
-  return (
-    a.phase === b.phase &&
-    a.vcpu === b.vcpu &&
-    a.mmu === b.mmu &&
-    a.root === b.root &&
-    a.pgd === b.pgd &&
-    a.previousRootsValid === b.previousRootsValid &&
-    a.guestLevels === b.guestLevels &&
-    a.hostLevels === b.hostLevels &&
-    sameRoles(a.roles, b.roles)
-  );
-}
-
-function sameRoles(a: readonly RoleValue[], b: readonly RoleValue[]): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i]!.base !== b[i]!.base || a[i]!.extended !== b[i]!.extended) return false;
-  return true;
 }
 
 const difference = (now: Counts, before: Counts): Counts => eachNumber(now, before, (a, b) => a - b);

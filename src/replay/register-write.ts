@@ -14,9 +14,11 @@ const changedBits = {
   efer: bitNames('EFER', eferBits),
 };
 
+const names = { cr0: 'CR0', cr3: 'CR3', cr4: 'CR4', efer: 'EFER' } as const;
+
 /** The register and the bits that a write changes: `CR0.WP`, `CR4.PAE CR4.PGE`, `EFER unchanged`, `CR3`. */
 export function describeWrite(register: Register, before: number, value: number): string {
-  const name = register.toUpperCase();
+  const name = names[register];
   if (before === value) return `${name} unchanged`;
   if (register === 'cr3') return name;
   return changedBits[register](before ^ value);

@@ -11,15 +11,18 @@ function halfRange(first: number, last: number): number {
   return to < from ? 0 : (-1 >>> (31 - to + from)) << from;
 }
 
-/** By `first * 64 + last`. */
-const ranges = Array.from({ length: 64 * 64 }, (_, i): U64 => {
-  const first = i >>> 6;
-  const last = i & 63;
-  return last < first ? noBits : { lo: halfRange(first, last), hi: halfRange(first - 32, last - 32) };
-});
+/** By `first * 64 + last`; made when they are asked for, as there are 4096 and a port asks for few. */
+const ranges = new Array<U64 | undefined>(64 * 64).fill(undefined);
 
 /** Bits `first` to `last` (0 to 63) of a 64-bit mask as signed halves; none when `last` is below `first`. */
-export const bitRange = (first: number, last: number): U64 => (first > 63 ? noBits : ranges[first * 64 + last]!);
+export function bitRange(first: number, last: number): U64 {
+  if (first > 63) return noBits;
+  const known = ranges[first * 64 + last];
+  if (known !== undefined) return known;
+  const range = last < first ? noBits : { lo: halfRange(first, last), hi: halfRange(first - 32, last - 32) };
+  ranges[first * 64 + last] = range;
+  return range;
+}
 
 /** Bits of any of the masks, as signed halves. */
 export const orBits = (a: U64, b: U64, c = noBits, d = noBits): U64 => ({

@@ -9,5 +9,14 @@ import { setFlagsFromString } from 'node:v8';
  */
 const BUDGET = '--max-inlined-bytecode-size-cumulative=2000';
 
-/** Lets V8 compile more of a port into one piece. For the whole process, from now on. */
-export const inlineMore = (): void => setFlagsFromString(BUDGET);
+/**
+ * V8 optimises a function that has run some 132 KB of bytecode. With so much in one piece that is long work, and a short
+ * replay is over before it pays: four times as much saves it a third of its CPU time, and is nothing to a long one.
+ */
+const PATIENCE = '--interrupt-budget=528000';
+
+/** Lets V8 compile more of a port into one piece, and later. For the whole process, from now on. */
+export function inlineMore(): void {
+  setFlagsFromString(BUDGET);
+  setFlagsFromString(PATIENCE);
+}

@@ -9,8 +9,9 @@ export class WriteJournal {
   readonly frames: number[] = [];
 
   clear(): void {
-    this.words.length = 0;
-    this.frames.length = 0;
+    // Most events write nothing, and setting a length costs more than looking at it.
+    if (this.words.length > 0) this.words.length = 0;
+    if (this.frames.length > 0) this.frames.length = 0;
   }
 }
 
@@ -19,11 +20,18 @@ export function stayedEqual(a: PhysicalMemory, b: PhysicalMemory): boolean {
   const ofA = a.journal;
   const ofB = b.journal;
   if (ofA === null || ofB === null) throw new Error('memory: no journal to compare by');
-  const sameWord = (address: number): boolean => a.read32(address) === b.read32(address);
-  if (!ofA.words.every(sameWord) || !ofB.words.every(sameWord)) return false;
+  if (!sameWords(a, b, ofA.words) || !sameWords(a, b, ofB.words)) return false;
   // Frames that came and went alike hold zeros, and what was written since.
   const alike = ofA.frames.length === ofB.frames.length && ofA.frames.every((frame, i) => frame === ofB.frames[i]);
   return alike || [...ofA.frames, ...ofB.frames].every((frame) => sameFrame(a, b, frame));
+}
+
+function sameWords(a: PhysicalMemory, b: PhysicalMemory, addresses: readonly number[]): boolean {
+  for (let i = 0; i < addresses.length; i++) {
+    const address = addresses[i]!;
+    if (a.read32(address) !== b.read32(address)) return false;
+  }
+  return true;
 }
 
 /** Whether two memories hold the same everywhere. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { z } from 'zod';
+import * as z from 'zod';
 import { UserError } from '../errors.ts';
 import { resolvePort } from '../replay/every-port.ts';
 import { type Counts, isAvailable, type NotInEra, type ReplayRecord } from '../replay/record.ts';

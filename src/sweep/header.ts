@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { z } from 'zod';
+import * as z from 'zod';
 import type { HostOptions } from '../replay/host.ts';
 import { mmuKinds } from '../replay/mmu-kinds.ts';
 import type { GuestCpuOptions } from '../sim/guest-cpu.ts';

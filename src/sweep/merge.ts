@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { z } from 'zod';
+import * as z from 'zod';
 import { UserError } from '../errors.ts';
 import { cellResultSchema } from './cell.ts';
 import { type FileLine, linesOf, type Piece } from './file-lines.ts';

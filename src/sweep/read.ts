@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { readFileSync, statSync } from 'node:fs';
 import { isMap, isNode, LineCounter, parseDocument } from 'yaml';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { nearest, UserError } from '../errors.ts';
 import { type SweepDescription, sweepSchema } from './schema.ts';
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { z } from 'zod';
+import * as z from 'zod';
 import { mmuKinds } from '../replay/mmu-kinds.ts';
 
 /** Version of the description, and of what a sweep writes. */

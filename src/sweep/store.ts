@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Write, writeRefused, writeWhole } from '../files.ts';
 import { type CellResult, cellResultSchema } from './cell.ts';
 

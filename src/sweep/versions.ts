@@ -8,8 +8,8 @@ import { eraRecord } from '../facts/index.ts';
 import { projectRoot } from '../root.ts';
 import { filesHash, machineFolders } from './files-hash.ts';
 
-/** Hashes of the sources that a bundle was made of, by folders; the build puts them in, so that code names itself. */
-declare const BUILT_VERSIONS: Readonly<Record<string, string>> | undefined;
+/** Hashes of the sources that a bundle was made of, by folders, as JSON; the build puts it in, so that code names itself. */
+declare const BUILT_VERSIONS: string | undefined;
 
 /** First 128 bits of SHA-256, in hex digits. */
 export const contentHash = (content: string): string => digestOf(createHash('sha256').update(content));
@@ -40,7 +40,8 @@ function versionOf(folders: readonly string[]): string {
 /** Undefined where the sources themselves run. */
 function builtVersion(name: string): string | undefined {
   if (typeof BUILT_VERSIONS === 'undefined') return undefined;
-  const version = BUILT_VERSIONS[name];
+  // What the build put in.
+  const version = (JSON.parse(BUILT_VERSIONS) as Readonly<Record<string, string>>)[name];
   if (version === undefined) throw new Error(`the build has no version of ${name}`);
   return version;
 }

@@ -13,6 +13,9 @@ const CALL = { LOAD_ROOT: 0, FLUSH: 1, FLUSH_ADDRESS: 2, SHADOW_NX: 3, REGISTERS
 /** A call and its two operands. */
 const CALL_LENGTH = 3;
 
+/** No root was asked for yet. */
+const NO_ROOT = -1;
+
 /** The accesses of several CPUs that cannot be told apart: one of them performs them for all. */
 export interface SharedAccesses {
   /** Who performs them. */
@@ -23,7 +26,9 @@ export interface SharedAccesses {
 
 /**
  * A CPU whose accesses another one may perform. What its kernel asks of hardware waits until `settle`, so that it can be
- * compared with what others ask before anything comes of it: a kernel never reads back from its CPU.
+ * compared with what others ask before anything comes of it: a kernel never reads back from its CPU. Only the lead of a
+ * group does then what was asked for. The others asked for the same, so theirs would be the same hardware; of it they
+ * keep what `takeOver` needs to make it anew.
  */
 export class FusedCpu implements TraceCpu {
   readonly memory: PhysicalMemory;
@@ -32,7 +37,15 @@ export class FusedCpu implements TraceCpu {
   shared: SharedAccesses = { lead: this, spreadMarks: () => {} };
   readonly #own: GuestCpu;
   readonly #hardware: string;
-  #calls: number[] = [];
+  /** What was asked for since the last `settle`: the first `#asked` numbers. */
+  readonly #calls: number[] = [];
+  #asked = 0;
+  #flushes = 0;
+  #addressFlushes = 0;
+  /** The root that hardware has, and EFER.NX as it has it; as of the last `settle`. */
+  #rootFrame = NO_ROOT;
+  #rootLevels = 0;
+  #shadowNx = true;
   /** OUTCOME of the lead's access for the event that everyone is at, null when it has made none. */
   #outcome: number | null = null;
 
@@ -74,8 +87,11 @@ export class FusedCpu implements TraceCpu {
 
   /** Accesses and reads are those of the lead, which are its own as well; flushes are what its own kernel asked for. */
   cost(): WalkCost {
-    const { tlb_flushes, tlb_flushes_address } = this.#own.cost();
-    return { ...this.shared.lead.#own.cost(), tlb_flushes, tlb_flushes_address };
+    return {
+      ...this.shared.lead.#own.cost(),
+      tlb_flushes: this.#flushes,
+      tlb_flushes_address: this.#addressFlushes,
+    };
   }
 
   run(trace: Int32Array, from: number, to: number): number {
@@ -100,11 +116,12 @@ export class FusedCpu implements TraceCpu {
   }
 
   loadRoot(frame: number, levels: number): void {
-    this.#calls.push(CALL.LOAD_ROOT, frame, levels);
+    this.#ask(CALL.LOAD_ROOT, frame, levels);
   }
 
   flushCurrent(): void {
-    this.#calls.push(CALL.FLUSH, 0, 0);
+    this.#flushes++;
+    this.#ask(CALL.FLUSH);
   }
 
   flushGuest(): void {
@@ -112,77 +129,145 @@ export class FusedCpu implements TraceCpu {
   }
 
   flushAddress(gva: number): void {
-    this.#calls.push(CALL.FLUSH_ADDRESS, gva, 0);
+    this.#addressFlushes++;
+    this.#ask(CALL.FLUSH_ADDRESS, gva);
   }
 
   setShadowNx(on: boolean): void {
-    this.#calls.push(CALL.SHADOW_NX, on ? 1 : 0, 0);
+    this.#ask(CALL.SHADOW_NX, on ? 1 : 0);
   }
 
   registersChanged(): void {
-    this.#calls.push(CALL.REGISTERS, 0, 0);
+    this.#ask(CALL.REGISTERS);
   }
 
   cr3Written(noflush: boolean): void {
-    this.#calls.push(CALL.CR3, noflush ? 1 : 0, 0);
+    this.#ask(CALL.CR3, noflush ? 1 : 0);
   }
 
-  /** Whether the same kind of hardware was asked for the same since the last `settle`, and has the same registers. */
-  askedLike(other: FusedCpu): boolean {
-    return (
-      this.#hardware === other.#hardware &&
-      this.#calls.length === other.#calls.length &&
-      this.#calls.every((value, i) => value === other.#calls[i]) &&
-      sameRegisters(this.registers, other.registers)
-    );
-  }
-
-  /** Goes on from where another CPU is, whose accesses have been its own so far; before either settles. */
-  takeOver(other: FusedCpu): void {
-    this.#own.copyTranslations(other.#own);
-  }
-
-  /** Does what was asked for. */
-  settle(): void {
-    const own = this.#own;
+  #ask(call: number, operand = 0, second = 0): void {
     const calls = this.#calls;
-    for (let i = 0; i < calls.length; i += CALL_LENGTH) {
-      const operand = calls[i + 1]!;
-      switch (calls[i]) {
-        case CALL.LOAD_ROOT:
-          own.loadRoot(operand, calls[i + 2]!);
-          break;
-        case CALL.FLUSH:
-          own.flushCurrent();
-          break;
-        case CALL.FLUSH_ADDRESS:
-          own.flushAddress(operand);
-          break;
-        case CALL.SHADOW_NX:
-          own.setShadowNx(operand !== 0);
-          break;
-        case CALL.REGISTERS:
-          own.registersChanged();
-          break;
-        default:
-          own.cr3Written(operand !== 0);
-      }
+    const at = this.#asked;
+    calls[at] = call;
+    calls[at + 1] = operand;
+    calls[at + 2] = second;
+    this.#asked = at + CALL_LENGTH;
+  }
+
+  /** Whether it is the same kind of hardware. */
+  isLike(other: FusedCpu): boolean {
+    return this.#hardware === other.#hardware;
+  }
+
+  /** Whether what was asked for since the last `settle` comes to the same, and the registers are the same. */
+  askedLike(other: FusedCpu): boolean {
+    if (!this.#askedTheSame(other) && !this.#endsEmptyLike(other)) return false;
+    return sameRegisters(this.registers, other.registers);
+  }
+
+  #askedTheSame(other: FusedCpu): boolean {
+    if (this.#asked !== other.#asked) return false;
+    for (let i = 0; i < this.#asked; i++) if (this.#calls[i] !== other.#calls[i]) return false;
+    return true;
+  }
+
+  /**
+   * Both flush everything, and no access is made before `settle`: then no translation is left, in whatever order, how often and
+   * what else they flush, and the rest is what registers and tables hardware has in the end.
+   */
+  #endsEmptyLike(other: FusedCpu): boolean {
+    for (const call of [CALL.FLUSH, CALL.REGISTERS]) if (!this.#asks(call) || !other.#asks(call)) return false;
+    const a = this.#inTheEnd();
+    const b = other.#inTheEnd();
+    return a.root === b.root && a.levels === b.levels && a.nx === b.nx;
+  }
+
+  /** What hardware will walk after `settle`. */
+  #inTheEnd(): { root: number; levels: number; nx: boolean } {
+    const end = { root: this.#rootFrame, levels: this.#rootLevels, nx: this.#shadowNx };
+    for (let i = 0; i < this.#asked; i += CALL_LENGTH) {
+      const operand = this.#calls[i + 1]!;
+      if (this.#calls[i] === CALL.LOAD_ROOT) {
+        end.root = operand;
+        end.levels = this.#calls[i + 2]!;
+      } else if (this.#calls[i] === CALL.SHADOW_NX) end.nx = operand !== 0;
     }
-    calls.length = 0;
+    return end;
+  }
+
+  /**
+   * Goes on from where the lead of its group is, whose accesses have been its own so far; before either settles, and
+   * before it has another lead.
+   */
+  takeOver(lead: FusedCpu): void {
+    const own = this.#own;
+    own.setShadowNx(this.#shadowNx);
+    // Where a root is asked for, registers are too, after it: an old root may be no table any more.
+    if (!this.#asks(CALL.LOAD_ROOT)) {
+      if (this.#rootFrame !== NO_ROOT) own.loadRoot(this.#rootFrame, this.#rootLevels);
+      own.registersChanged();
+    }
+    own.copyTranslations(lead.#own);
+  }
+
+  #asks(call: number): boolean {
+    for (let i = 0; i < this.#asked; i += CALL_LENGTH) if (this.#calls[i] === call) return true;
+    return false;
+  }
+
+  /** What was asked for is done, and may be asked for again. */
+  settle(): void {
+    const leads = this.shared.lead === this;
+    for (let i = 0; i < this.#asked; i += CALL_LENGTH) {
+      const call = this.#calls[i]!;
+      const operand = this.#calls[i + 1]!;
+      if (call === CALL.LOAD_ROOT) {
+        this.#rootFrame = operand;
+        this.#rootLevels = this.#calls[i + 2]!;
+      } else if (call === CALL.SHADOW_NX) this.#shadowNx = operand !== 0;
+      if (leads) this.#do(call, operand);
+    }
+    this.#asked = 0;
     this.journal.clear();
     this.#outcome = null;
+  }
+
+  #do(call: number, operand: number): void {
+    const own = this.#own;
+    switch (call) {
+      case CALL.LOAD_ROOT:
+        own.loadRoot(this.#rootFrame, this.#rootLevels);
+        return;
+      case CALL.FLUSH:
+        own.flushCurrent();
+        return;
+      case CALL.FLUSH_ADDRESS:
+        own.flushAddress(operand);
+        return;
+      case CALL.SHADOW_NX:
+        own.setShadowNx(this.#shadowNx);
+        return;
+      case CALL.REGISTERS:
+        own.registersChanged();
+        return;
+      default:
+        own.cr3Written(operand !== 0);
+    }
   }
 }
 
 function sameRegisters(a: Registers, b: Registers): boolean {
-  return (
-    a.cr0 === b.cr0 &&
-    a.cr3 === b.cr3 &&
-    a.cr4 === b.cr4 &&
-    a.efer === b.efer &&
-    a.rflagsAc === b.rflagsAc &&
-    a.pkru === b.pkru &&
-    a.cpl === b.cpl &&
-    a.pdptes.every((half, i) => half === b.pdptes[i])
-  );
+  if (
+    a.cr0 !== b.cr0 ||
+    a.cr3 !== b.cr3 ||
+    a.cr4 !== b.cr4 ||
+    a.efer !== b.efer ||
+    a.rflagsAc !== b.rflagsAc ||
+    a.pkru !== b.pkru ||
+    a.cpl !== b.cpl
+  ) {
+    return false;
+  }
+  for (let half = 0; half < a.pdptes.length; half++) if (a.pdptes[half] !== b.pdptes[half]) return false;
+  return true;
 }

@@ -46,7 +46,10 @@ export class FusedReplay {
       return { replay, cpu: made!, again: false };
     });
     this.replays = members.map(({ replay }) => replay);
-    const classes = classesOf(members, (a, b) => a.cpu.askedLike(b.cpu) && areEqual(a.cpu.memory, b.cpu.memory));
+    const classes = classesOf(
+      members,
+      (a, b) => a.cpu.isLike(b.cpu) && a.cpu.askedLike(b.cpu) && areEqual(a.cpu.memory, b.cpu.memory),
+    );
     for (const { cpu } of members) cpu.settle();
     this.#groups = classes.map((of) => groupOf(of, 0));
   }
@@ -80,8 +83,12 @@ function runTogether(group: Group, trace: Int32Array, to: number): Group[] {
     if (stopped === to) break;
     const lo = trace[2 * stopped]!;
     const hi = trace[2 * stopped + 1]!;
-    for (const member of members) member.again = member.replay.step(lo, hi);
-    if (!members.every((member) => isGoing(member) && (member === lead || areAlike(member, lead)))) return part(group);
+    let together = true;
+    for (const member of members) {
+      member.again = member.replay.step(lo, hi);
+      together &&= isGoing(member) && (member === lead || areAlike(member, lead));
+    }
+    if (!together) return part(group);
     for (const { cpu } of members) cpu.settle();
     if (!lead.again) group.at++;
   }
@@ -96,9 +103,10 @@ function part({ members, at }: Group): Group[] {
   for (const [first] of [...classes, ...alone.map((member) => [member] as const)]) {
     if (first !== lead) first.cpu.takeOver(lead.cpu);
   }
-  for (const { cpu } of members) cpu.settle();
   for (const member of alone) groupOf([member], at);
-  return classes.map((of) => groupOf(of, of[0].again ? at : at + 1));
+  const groups = classes.map((of) => groupOf(of, of[0].again ? at : at + 1));
+  for (const { cpu } of members) cpu.settle();
+  return groups;
 }
 
 const isGoing = ({ replay }: Member): boolean => replay.stopped === null;

@@ -41,6 +41,12 @@ export class TableForm {
     return table * 4096 + (Math.floor(page / span) % entries) * this.entryBytes;
   }
 
+  /** 4 KiB pages that one table of `level` covers. */
+  reach(level: number): number {
+    const { span, entries } = this.#forms[level]!;
+    return span * entries;
+  }
+
   pointerBits(level: number): number {
     return this.#forms[level]!.pointer;
   }
@@ -97,6 +103,11 @@ export class TableBuilder {
 
   /** Maps the page of `level` (1: 4 KiB, 2: 2 MiB) at a page number to a frame. */
   map(root: number, page: number, { frame, bits, level }: { frame: number; bits: EntryBits; level: number }): void {
+    this.mapIn(this.tableFor(root, page, level), page, { frame, bits, level });
+  }
+
+  /** Frame of the table whose entry maps the page of `level` at a page number. Tables on the way to it are made. */
+  tableFor(root: number, page: number, level: number): number {
     const memory = this.#memory;
     const form = this.#form;
     let table = root;
@@ -105,7 +116,12 @@ export class TableBuilder {
       if ((memory.read32(address) & PTE.P) === 0) this.#write(address, this.newTable(), form.pointerBits(at), false);
       table = form.frameAt(memory, address);
     }
-    this.#write(form.entryAddress(table, page, level), frame, bits.lo, bits.nx);
+    return table;
+  }
+
+  /** As `map`, where the table is known. */
+  mapIn(table: number, page: number, { frame, bits, level }: { frame: number; bits: EntryBits; level: number }): void {
+    this.#write(this.#form.entryAddress(table, page, level), frame, bits.lo, bits.nx);
   }
 
   #write(address: number, frame: number, lo: number, nx: boolean): void {
@@ -133,23 +149,39 @@ export const flagLetters = (bits: number): string =>
 
 /** The guest's tables: frame of each space's root, and the frame after the last table. */
 export function buildTables(memory: PhysicalMemory, guest: TraceGuest): { roots: number[]; end: number } {
-  const tables = new TableBuilder(memory, new TableForm(guest.paging), guest.tableFrame);
+  const form = new TableForm(guest.paging);
+  const tables = new TableBuilder(memory, form, guest.tableFrame);
   const roots = guest.spaces.map(({ maps }) => {
     const root = tables.newTable();
-    for (const map of maps) mapRun(tables, root, map);
+    for (const map of maps) mapRun({ tables, form, root }, map);
     return root;
   });
   return { roots, end: tables.end };
 }
 
-function mapRun(tables: TableBuilder, root: number, map: TraceMap): void {
+interface Space {
+  readonly tables: TableBuilder;
+  readonly form: TableForm;
+  readonly root: number;
+}
+
+/** Neighbours are in one table for the most part, which is looked for once. */
+function mapRun({ tables, form, root }: Space, map: TraceMap): void {
   const step = stepOf(map.size);
   const level = map.size === '4k' ? 1 : 2;
   const plain = entryBits(map.flags);
   const writable = { ...plain, lo: plain.lo | (level === 2 ? PTE.PS : 0) };
   const readOnly = { ...writable, lo: writable.lo & ~PTE.W };
+  const reach = form.reach(level);
+  let table = 0;
+  let tableEnd = 0;
   for (let i = 0; i < map.count; i++) {
+    const page = map.page + i * step;
+    if (page >= tableEnd) {
+      table = tables.tableFor(root, page, level);
+      tableEnd = (Math.floor(page / reach) + 1) * reach;
+    }
     const bits = isReadOnly(map, i) ? readOnly : writable;
-    tables.map(root, map.page + i * step, { frame: frameOf(map, i), bits, level });
+    tables.mapIn(table, page, { frame: frameOf(map, i), bits, level });
   }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { z } from 'zod';
+import * as z from 'zod/mini';
 import { UserError } from '../errors.ts';
 import { check } from '../facts/check.ts';
 import { reachOf, stepOf, type TraceGuest, type TraceMap, tracePagings } from './guest.ts';
@@ -17,12 +17,11 @@ export interface TraceHeader {
 
 export const HEADER_FORMAT = 'mmu-eras-trace';
 
-const address = z.string().regex(/^0x[0-9a-f]{1,16}$/, 'an address in hexadecimal digits after 0x');
-const count = z
-  .number()
-  .int()
-  .positive()
-  .max(2 ** 32);
+// The small half of zod: every replay of a trace loads it.
+const integer = (least: number, most: number) => z.int().check(z.minimum(least), z.maximum(most));
+const texts = (pattern: RegExp, meaning: string) => z.string().check(z.regex(pattern, meaning));
+const address = texts(/^0x[0-9a-f]{1,16}$/, 'an address in hexadecimal digits after 0x');
+const count = z.int().check(z.positive(), z.maximum(2 ** 32));
 
 const mapSchema = z
   .strictObject({
@@ -30,42 +29,28 @@ const mapSchema = z
     gpa: address,
     count,
     size: z.enum(['4k', '2m', '4m']),
-    flags: z.string().regex(/^(?!.*(.).*\1)[pwunagd]*$/, 'letters of p w u n a g d, each once'),
-    read_only_one_in: z
-      .number()
-      .int()
-      .min(2)
-      .max(2 ** 31)
-      .optional(),
-    scatter: z.number().int().min(0).max(0xffff).optional(),
+    flags: texts(/^(?!.*(.).*\1)[pwunagd]*$/, 'letters of p w u n a g d, each once'),
+    read_only_one_in: z.optional(integer(2, 2 ** 31)),
+    scatter: z.optional(integer(0, 0xffff)),
   })
-  .refine(({ read_only_one_in: n = 2 }) => (n & (n - 1)) === 0, {
-    path: ['read_only_one_in'],
-    error: 'a power of two',
-  });
+  .check(
+    z.refine(({ read_only_one_in: n = 2 }) => (n & (n - 1)) === 0, {
+      path: ['read_only_one_in'],
+      error: 'a power of two',
+    }),
+  );
 
 const headerSchema = z.strictObject({
   format: z.literal(HEADER_FORMAT),
-  name: z.string().min(1).max(200),
+  name: z.string().check(z.minLength(1), z.maxLength(200)),
   origin: z.record(z.string(), z.union([z.string(), z.number()])),
   guest: z.strictObject({
     paging: z.enum(tracePagings),
-    frames: z
-      .number()
-      .int()
-      .positive()
-      .max(2 ** 32),
-    table_frame: z
-      .number()
-      .int()
-      .min(0)
-      .max(2 ** 22),
-    spaces: z
-      .array(z.strictObject({ maps: z.array(mapSchema) }))
-      .min(1)
-      .max(65536),
+    frames: count,
+    table_frame: integer(0, 2 ** 22),
+    spaces: z.array(z.strictObject({ maps: z.array(mapSchema) })).check(z.minLength(1), z.maxLength(65536)),
   }),
-  phases: z.array(z.string().min(1)).max(65536),
+  phases: z.array(z.string().check(z.minLength(1))).check(z.maxLength(65536)),
 });
 
 type HeaderJson = z.input<typeof headerSchema>;

@@ -8,6 +8,8 @@ import type { Vm } from '../sim/vm.ts';
 import type { TraceObserver } from './observer.ts';
 import type { TraceReplay } from './trace-replay.ts';
 
+const GENERAL_PROTECTION = ['#GP'] as const;
+
 /** What is recorded, in memory that depends on the guest (spaces, phases, roles) and not on the number of events. */
 export class TraceRecorder implements TraceObserver {
   readonly #vm: Vm;
@@ -20,6 +22,8 @@ export class TraceRecorder implements TraceObserver {
   /** Whether something has happened since the last entry that can change what is in force. */
   #changed = true;
   #write = '';
+  /** Functions of KVM that ran since the last register write began. */
+  readonly #calls: string[] = [];
 
   constructor(
     era: Era,
@@ -40,20 +44,20 @@ export class TraceRecorder implements TraceObserver {
     this.#recorder.beginStep({ step: event, line: event, op: '', vcpu: 0 });
     this.#recorder.exit(reason);
     // A fault fills tables; roles and roots it leaves alone, or loads a root.
-    if (!reason.endsWith('page fault')) this.#changed = true;
+    if (reason !== 'page fault' && reason !== 'nested page fault') this.#changed = true;
   }
 
   registerWrite(register: Register, before: number, value: number): void {
     this.#write = describeWrite(register, before, value);
     this.#recorder.registerWrite(register);
-    this.#vm.log.keep = true;
+    // Setting its length calls into the engine, which takes longer than these few.
+    while (this.#calls.length > 0) this.#calls.pop();
+    this.#vm.log.calls = this.#calls;
   }
 
   writeDone(result: 'done' | 'gp'): void {
-    const { log } = this.#vm;
-    log.keep = false;
-    const calls = log.take().filter(({ kind }) => kind === 'call');
-    this.#recorder.writeEffect(this.#write, result === 'gp' ? ['#GP'] : calls.map(({ name }) => name));
+    this.#vm.log.calls = null;
+    this.#recorder.writeEffect(this.#write, result === 'gp' ? GENERAL_PROTECTION : this.#calls);
   }
 
   nativeWrite(register: Register, before: number, value: number): void {

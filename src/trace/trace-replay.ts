@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import type { Era, EraVcpu, EraVm, WriteResult } from '../era.ts';
+import type { Era, EraVcpu, EraVm } from '../era.ts';
 import { GuestStopped } from '../replay/guest.ts';
 import { pageLimitFor } from '../replay/machine.ts';
 import { writeNatively, writeThrough } from '../replay/register-write.ts';
@@ -19,6 +19,8 @@ import type { TraceObserver } from './observer.ts';
 
 /** More exits for one access than this mean that the kernel does not cure the fault. */
 const MOST_EXITS = 64;
+
+const writeReasons = { cr0: 'write cr0', cr3: 'write cr3', cr4: 'write cr4', efer: 'write efer' } as const;
 
 /** What a replay asks of its CPU; GuestCpu says what each does. */
 export type TraceCpu = Cpu &
@@ -112,7 +114,10 @@ export class TraceReplay {
     this.kernel.setSregs();
     const { cr0, cr4, efer } = startRegisters(guest.paging);
     const write = (register: RegisterEvent['register'], value: number): void => {
-      if (this.#perform({ register, value, noflush: false }) === 'gp') {
+      const result = this.kernel.intercepts(register, value)
+        ? writeThrough(this, register, value, false)
+        : writeNatively(this.cpu, register, value, false);
+      if (result === 'gp') {
         throw new Error(`trace: ${era.id} refuses ${register} = 0x${value.toString(16)}`);
       }
     };
@@ -333,30 +338,22 @@ export class TraceReplay {
   #write(write: RegisterEvent): void {
     const { guest } = this;
     const observer = this.#observer;
-    const { register, value, space = guest.space } = write;
+    const { register, value, noflush, space = guest.space } = write;
     const before = this.cpu.registers[register];
     if (!this.kernel.intercepts(register, value)) {
-      const result = this.#perform(write);
+      const result = writeNatively(this.cpu, register, value, noflush);
       if (result === 'gp') this.#generalProtection();
       else guest.space = space;
       observer.nativeWrite?.(register, before, value);
       return;
     }
-    this.#exit(`write ${register}`);
+    this.#exit(writeReasons[register]);
     observer.registerWrite?.(register, before, value);
-    const result = this.#perform(write);
+    const result = writeThrough(this, register, value, noflush);
     this.#enter();
     observer.writeDone?.(result);
     if (result === 'gp') this.#generalProtection();
     else guest.space = space;
-  }
-
-  /** By the exit handler, or by hardware where the write does not leave the guest. */
-  #perform({ register, value, noflush }: RegisterEvent): WriteResult {
-    const { cpu, kernel } = this;
-    return kernel.intercepts(register, value)
-      ? writeThrough({ kernel }, register, value, noflush)
-      : writeNatively(cpu, register, value, noflush);
   }
 }
 

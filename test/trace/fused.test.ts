@@ -82,6 +82,16 @@ const outcome = (replay: TraceReplay) => ({
   pages: replay.vm.newByRole.sorted(),
 });
 
+it('takes flushes that leave no translation for the same, however many they are', () => {
+  const options = optionsFor('npt').filter(({ era: { id } }) => id === 'v5.17' || id === 'cpu-role');
+  const trace = traces['CR0.WP'];
+  const together = new FusedReplay(options);
+  together.run(trace, 0, eventCount(trace));
+  const [a, b] = together.replays.map(({ cpu }) => cpu.cost());
+  expect(a!.tlb_flushes).not.toBe(b!.tlb_flushes);
+  expect(together.groups).toBe(1);
+});
+
 describe.each(['shadow', 'npt', 'ept'] as const)('%s', (kind) => {
   it.each(Object.entries(traces))('%s: together as alone, in pieces of any size', (_, trace) => {
     const options = optionsFor(kind);
