@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { RoleReads } from '../../src/role/reads.ts';
 import type { Cpu } from '../../src/sim/cpu.ts';
+import { EntryColumn } from '../../src/sim/entry-column.ts';
 import type { EventLog } from '../../src/sim/log.ts';
 import { Registers } from '../../src/sim/registers.ts';
 import type { Vm } from '../../src/sim/vm.ts';
@@ -112,7 +113,7 @@ export class kvm {
   mmu_valid_gen = 0;
   indirect_shadow_pages = 0;
   /** sp->shadowed_translation, the access half: rights that the guest's tables gave each SPTE, by sptep. */
-  readonly shadowed_access = new Map<number, number>();
+  readonly shadowed_access = new EntryColumn();
   /** kvm_mmu_get_dummy_root: id of a page of zeros, 0 before its first use. */
   dummy_root = 0;
   /** Roots of the TDP MMU, newest first, as page ids; reference counts are the pages' root counts. */
