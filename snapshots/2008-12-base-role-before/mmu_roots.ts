@@ -86,7 +86,8 @@ function mmu_alloc_root(
   page: { readonly gaddr: number; readonly level: number; readonly metaphysical: boolean },
 ): number {
   const { pages, counters } = vcpu.kvm.vm;
-  const sp = kvm_mmu_get_page(vcpu, { ...page, gfn, access: ACC_ALL, parent_pte: NO_SPTE });
+  const { gaddr, level, metaphysical } = page;
+  const sp = kvm_mmu_get_page(vcpu, { gaddr, level, metaphysical, gfn, access: ACC_ALL, parent_pte: NO_SPTE });
   pages.rootCount[sp]!++;
   counters.roots_allocated_shadow++;
   return sp;

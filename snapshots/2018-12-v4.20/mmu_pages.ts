@@ -61,20 +61,14 @@ const is_obsolete_sp = (kvm: kvm, sp: number): boolean => kvm.vm.pages.generatio
 const is_invalid = (kvm: kvm, sp: number, by: string): boolean => page_role.invalid(kvm.page(sp), by) !== 0;
 
 /**
- * for_each_valid_sp: the pages of a frame, newest first. Zapped ones stay in the chain until they are freed. A macro:
- * what it reads, the function around it reads.
+ * for_each_valid_sp, a macro: which pages of a frame it takes, newest first. Zapped ones stay in the chain until they are
+ * freed. What it reads, the function around it reads.
  */
-export function* for_each_valid_sp(kvm: kvm, gfn: number, by: string): IterableIterator<number> {
-  const { pages } = kvm.vm;
-  for (let sp = pages.firstOf(gfn); sp !== NO_PAGE; sp = pages.nextOf(sp)) {
-    if (!is_obsolete_sp(kvm, sp) && !is_invalid(kvm, sp, by)) yield sp;
-  }
-}
+const is_valid_sp = (kvm: kvm, sp: number, by: string): boolean => !is_obsolete_sp(kvm, sp) && !is_invalid(kvm, sp, by);
 
 /** for_each_gfn_indirect_valid_sp: those of them that shadow a guest table. */
-export function* for_each_gfn_indirect_valid_sp(kvm: kvm, gfn: number, by: string): IterableIterator<number> {
-  for (const sp of for_each_valid_sp(kvm, gfn, by)) if (page_role.direct(kvm.page(sp), by) === 0) yield sp;
-}
+export const is_indirect_valid_sp = (kvm: kvm, sp: number, by: string): boolean =>
+  is_valid_sp(kvm, sp, by) && page_role.direct(kvm.page(sp), by) === 0;
 
 /** v4.20 mmu.c kvm_mmu_flush_or_zap: freeing pages brings a remote flush along. */
 export function kvm_mmu_flush_or_zap(
@@ -122,7 +116,8 @@ export function kvm_mmu_get_page(
   const invalid_list: number[] = [];
   let need_sync = false;
 
-  for (const sp of for_each_valid_sp(kvm, gfn, 'kvm_mmu_get_page')) {
+  for (let sp = pages.firstOf(gfn); sp !== NO_PAGE; sp = pages.nextOf(sp)) {
+    if (!is_valid_sp(kvm, sp, 'kvm_mmu_get_page')) continue;
     if (pages.unsync[sp] !== 0) need_sync = true;
     if (page_role.word(kvm.page(sp), 'kvm_mmu_get_page') !== role) continue;
     if (pages.unsync[sp] !== 0) {
@@ -264,7 +259,8 @@ export function make_mmu_pages_available(vcpu: kvm_vcpu): boolean {
 export function kvm_mmu_unprotect_page(kvm: kvm, gfn: number): boolean {
   const invalid_list: number[] = [];
   let found = false;
-  for (const sp of for_each_gfn_indirect_valid_sp(kvm, gfn, 'kvm_mmu_unprotect_page')) {
+  for (let sp = kvm.vm.pages.firstOf(gfn); sp !== NO_PAGE; sp = kvm.vm.pages.nextOf(sp)) {
+    if (!is_indirect_valid_sp(kvm, sp, 'kvm_mmu_unprotect_page')) continue;
     found = true;
     kvm_mmu_prepare_zap_page(kvm, sp, invalid_list);
   }

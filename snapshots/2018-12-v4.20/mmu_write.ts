@@ -6,15 +6,11 @@
  */
 import { probe } from '../../src/sim/log.ts';
 import { CR3_PCID, CR4 } from '../../src/sim/registers.ts';
+import { NO_PAGE } from '../../src/sim/shadow-pages.ts';
 import { is_pae } from './calc.ts';
 import { tlb_flush_gva } from './kvm_x86_ops.ts';
 import { invlpg, update_pte } from './mmu_handlers.ts';
-import {
-  for_each_gfn_indirect_valid_sp,
-  kvm_mmu_flush_or_zap,
-  kvm_mmu_prepare_zap_page,
-  mmu_page_zap_pte,
-} from './mmu_pages.ts';
+import { is_indirect_valid_sp, kvm_mmu_flush_or_zap, kvm_mmu_prepare_zap_page, mmu_page_zap_pte } from './mmu_pages.ts';
 import { mmu_base_role_mask, mmu_role, page_role } from './role.ts';
 import {
   is_shadow_present_pte,
@@ -145,7 +141,8 @@ export const kvm_mmu_pte_write = probe(
     const written = mmu_pte_write_fetch_gpte(vcpu, gpa, bytes);
     kvm.stat.mmu_pte_write++;
     vcpu.log.because('kvm_mmu_pte_write', '');
-    for (const sp of for_each_gfn_indirect_valid_sp(kvm, Math.floor(gpa / 4096), 'kvm_mmu_pte_write')) {
+    for (let sp = kvm.vm.pages.firstOf(Math.floor(gpa / 4096)); sp !== NO_PAGE; sp = kvm.vm.pages.nextOf(sp)) {
+      if (!is_indirect_valid_sp(kvm, sp, 'kvm_mmu_pte_write')) continue;
       if (detect_write_misaligned(kvm, sp, written.gpa, written.bytes) || detect_write_flooding(kvm, sp)) {
         kvm_mmu_prepare_zap_page(kvm, sp, invalid_list);
         counters.mmu_flooded++;

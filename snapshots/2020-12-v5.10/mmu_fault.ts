@@ -132,7 +132,10 @@ export function set_spte(
   const { kvm } = vcpu;
   const ad_disabled = sp_ad_disabled(kvm, sptep_to_sp(sptep), 'set_spte');
   const old_lo = spte_lo(kvm, sptep);
-  const { spte, write_protected } = make_spte(vcpu, { ...leaf, ...options, ad_disabled, old_lo });
+  const { pte_access, level, gfn } = leaf;
+  const { speculative, can_unsync } = options;
+  const request = { pte_access, level, gfn, ad_disabled, old_lo, speculative, can_unsync };
+  const { spte, write_protected } = make_spte(vcpu, request);
   let ret = write_protected ? SET_SPTE_WRITE_PROTECTED_PT : 0;
   if (spte.lo === old_lo && spte.hi === spte_hi(kvm, sptep)) ret |= SET_SPTE_SPURIOUS;
   else if (mmu_spte_update(kvm, sptep, spte.lo, spte.hi)) ret |= SET_SPTE_NEED_REMOTE_TLB_FLUSH;

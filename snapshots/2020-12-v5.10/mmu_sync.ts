@@ -6,9 +6,10 @@
  * Left out: breaks of the lock in long syncs.
  */
 import { CR4 } from '../../src/sim/registers.ts';
+import { NO_PAGE } from '../../src/sim/shadow-pages.ts';
 import { clearPath, collectUnsync, markParentsUnsync } from '../../src/sim/unsync-walk.ts';
 import { sync_page } from './mmu_handlers.ts';
-import { for_each_gfn_indirect_valid_sp, kvm_mmu_flush_or_zap, kvm_mmu_prepare_zap_page } from './mmu_pages.ts';
+import { is_indirect_valid_sp, kvm_mmu_flush_or_zap, kvm_mmu_prepare_zap_page } from './mmu_pages.ts';
 import { kvm_page_track_is_active, rmap_write_protect } from './mmu_rmap.ts';
 import { page_role } from './role.ts';
 import { PT_PAGE_TABLE_LEVEL, spte_index, sptep_to_sp } from './spte.ts';
@@ -56,7 +57,8 @@ function kvm_sync_page(vcpu: kvm_vcpu, sp: number, invalid_list: number[]): bool
 /** v5.10.262 mmu.c:1886 kvm_sync_pages: all unsync tables of a frame. True: translations may have changed. */
 export function kvm_sync_pages(vcpu: kvm_vcpu, gfn: number, invalid_list: number[]): boolean {
   let flush = false;
-  for (const sp of for_each_gfn_indirect_valid_sp(vcpu.kvm, gfn, 'kvm_sync_pages')) {
+  for (let sp = vcpu.kvm.vm.pages.firstOf(gfn); sp !== NO_PAGE; sp = vcpu.kvm.vm.pages.nextOf(sp)) {
+    if (!is_indirect_valid_sp(vcpu.kvm, sp, 'kvm_sync_pages')) continue;
     if (vcpu.kvm.vm.pages.unsync[sp] !== 0 && kvm_sync_page(vcpu, sp, invalid_list)) flush = true;
   }
   return flush;
@@ -114,7 +116,8 @@ function kvm_unsync_page(kvm: kvm, sp: number): void {
 export function mmu_need_write_protect(vcpu: kvm_vcpu, gfn: number, can_unsync: boolean): boolean {
   const { kvm } = vcpu;
   if (kvm_page_track_is_active(vcpu, gfn)) return true;
-  for (const sp of for_each_gfn_indirect_valid_sp(kvm, gfn, 'mmu_need_write_protect')) {
+  for (let sp = kvm.vm.pages.firstOf(gfn); sp !== NO_PAGE; sp = kvm.vm.pages.nextOf(sp)) {
+    if (!is_indirect_valid_sp(kvm, sp, 'mmu_need_write_protect')) continue;
     if (!can_unsync) return true;
     if (kvm.vm.pages.unsync[sp] === 0) kvm_unsync_page(kvm, sp);
   }

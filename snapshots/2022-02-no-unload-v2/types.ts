@@ -4,6 +4,7 @@ import type { Cpu } from '../../src/sim/cpu.ts';
 import type { EventLog } from '../../src/sim/log.ts';
 import { Registers } from '../../src/sim/registers.ts';
 import type { Vm } from '../../src/sim/vm.ts';
+import type { paging_format } from './masks.ts';
 
 /** No root: `INVALID_PAGE`, all ones in C. A valid `hpa` here is the host frame of the root table. */
 export const INVALID_PAGE = -1;
@@ -29,6 +30,8 @@ export interface kvm_mmu_root_info {
 export class rsvd_bits_validate {
   readonly rsvd_bits_mask = new Uint32Array(20);
   readonly bad_mt_xwr = new Uint32Array(2);
+  /** What the masks stand for, null for EPT's; not in C. */
+  format: paging_format | null = null;
 }
 
 export type page_fault_handler =
@@ -136,14 +139,12 @@ export interface x86_exception {
 export class guest_walker {
   level = 0;
   max_level = 0;
-  readonly table_gfn = new Float64Array(5);
+  /** A plain array: frame numbers stay small integers in it as long as they are. */
+  readonly table_gfn = [0, 0, 0, 0, 0];
   readonly ptes_lo = new Int32Array(5);
   readonly ptes_hi = new Int32Array(5);
-  readonly prefetch_lo = new Int32Array(8);
-  readonly prefetch_hi = new Int32Array(8);
-  readonly pte_gpa = new Float64Array(5);
-  /** Where the entry is in L1's memory: equal to `pte_gpa` unless L2 runs on nested tables. */
-  readonly real_gpa = new Float64Array(5);
+  /** Where the entry is: its first word in `PhysicalMemory.words`. */
+  readonly ptep_user = new Int32Array(5);
   readonly pt_access = new Uint8Array(5);
   pte_access = 0;
   gfn = 0;

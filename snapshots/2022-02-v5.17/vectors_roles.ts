@@ -120,6 +120,7 @@ function poison_mmu(mmu: kvm_mmu): void {
   for (const check of [mmu.guest_rsvd_check, mmu.shadow_zero_check]) {
     check.rsvd_bits_mask.fill(poison.half);
     check.bad_mt_xwr.fill(poison.half);
+    check.format = null;
   }
 }
 

@@ -97,13 +97,9 @@ export function is_obsolete_sp(kvm: kvm, sp: number): boolean {
   return !pages.isTreePage(sp) && pages.generation[sp] !== kvm.mmu_valid_gen;
 }
 
-/** 7a458f0e1ba1 mmu.c for_each_gfn_indirect_valid_sp, a macro: what it reads, the function around it reads. */
-function* for_each_gfn_indirect_valid_sp(kvm: kvm, gfn: number, by: string): IterableIterator<number> {
-  const { pages } = kvm.vm;
-  for (let sp = pages.firstOf(gfn); sp !== NO_PAGE; sp = pages.nextOf(sp)) {
-    if (!is_obsolete_sp(kvm, sp) && page_role.direct(kvm, sp, by) === 0) yield sp;
-  }
-}
+/** 7a458f0e1ba1 mmu.c for_each_gfn_indirect_valid_sp, a macro: which pages it takes. What it reads, the function around it reads. */
+const is_indirect_valid_sp = (kvm: kvm, sp: number, by: string): boolean =>
+  !is_obsolete_sp(kvm, sp) && page_role.direct(kvm, sp, by) === 0;
 
 /**
  * 7a458f0e1ba1 mmu.c kvm_sync_page:1857
@@ -368,7 +364,8 @@ export function make_mmu_pages_available(vcpu: kvm_vcpu): number {
 export function kvm_mmu_unprotect_page(kvm: kvm, gfn: number): boolean {
   const invalid_list: number[] = [];
   let found = false;
-  for (const sp of for_each_gfn_indirect_valid_sp(kvm, gfn, 'kvm_mmu_unprotect_page')) {
+  for (let sp = kvm.vm.pages.firstOf(gfn); sp !== NO_PAGE; sp = kvm.vm.pages.nextOf(sp)) {
+    if (!is_indirect_valid_sp(kvm, sp, 'kvm_mmu_unprotect_page')) continue;
     found = true;
     kvm_mmu_prepare_zap_page(kvm, sp, invalid_list);
   }
@@ -460,7 +457,8 @@ export function kvm_mmu_pte_write(vcpu: kvm_vcpu, gpa: number, bytes: number): v
   const gentry = bytes === 4 || bytes === 8 ? memory.read32(gpa) | (bytes === 8 ? memory.read32(gpa + 4) : 0) : 0;
   const invalid_list: number[] = [];
   let flush = false;
-  for (const sp of for_each_gfn_indirect_valid_sp(kvm, Math.floor(gpa / 4096), 'kvm_mmu_pte_write')) {
+  for (let sp = kvm.vm.pages.firstOf(Math.floor(gpa / 4096)); sp !== NO_PAGE; sp = kvm.vm.pages.nextOf(sp)) {
+    if (!is_indirect_valid_sp(kvm, sp, 'kvm_mmu_pte_write')) continue;
     if (detect_write_misaligned(kvm, sp, gpa, bytes) || detect_write_flooding(kvm, sp)) {
       kvm_mmu_prepare_zap_page(kvm, sp, invalid_list);
       counters.mmu_flooded++;

@@ -39,7 +39,7 @@ function set_mask(rsvd_check: rsvd_bits_validate, bit7: 0 | 1, level: number, { 
 }
 
 /** What decides the reserved bits of a format, whoever's tables they are. */
-interface paging_format {
+export interface paging_format {
   /** Physical-address bits that do not exist, up to bit 63. */
   readonly pa_bits_rsvd: U64;
   readonly level: number;
@@ -49,12 +49,25 @@ interface paging_format {
   readonly amd: boolean;
 }
 
+/** Whether masks stand for this format already: a toggle of CR0.WP changes no reserved bit. C works them out each time. */
+const is_format = (a: paging_format | null, b: paging_format): boolean =>
+  a !== null &&
+  a.level === b.level &&
+  a.nx === b.nx &&
+  a.gbpages === b.gbpages &&
+  a.pse === b.pse &&
+  a.amd === b.amd &&
+  a.pa_bits_rsvd.lo === b.pa_bits_rsvd.lo &&
+  a.pa_bits_rsvd.hi === b.pa_bits_rsvd.hi;
+
 /**
  * v5.19 mmu.c __reset_rsvds_bits_mask
  * Masks of levels above `level` keep what they had. AMD reserves bit 8 of entries that cannot be leaves.
  */
 function __reset_rsvds_bits_mask(rsvd_check: rsvd_bits_validate, format: paging_format): void {
   const { pa_bits_rsvd, level, nx, gbpages, pse, amd } = format;
+  if (is_format(rsvd_check.format, format)) return;
+  rsvd_check.format = format;
   rsvd_check.bad_mt_xwr.fill(0);
   if (level === 2) {
     for (const at of [1, 2]) set_mask(rsvd_check, 0, at, none);
@@ -119,6 +132,7 @@ function __reset_rsvds_bits_mask_ept(
   execonly: boolean,
   huge_page_level: number,
 ): void {
+  rsvd_check.format = null;
   const high = and(pa_bits_rsvd, rsvd_bits(0, 51));
   const large_2m = huge_page_level < PG_LEVEL_2M ? rsvd_bits(7, 7) : none;
   const large_1g = huge_page_level < PG_LEVEL_1G ? rsvd_bits(7, 7) : none;
@@ -231,6 +245,10 @@ function byte_mask(access: number): number {
   return mask;
 }
 
+const x = byte_mask(ACC_EXEC_MASK);
+const w = byte_mask(ACC_WRITE_MASK);
+const u = byte_mask(ACC_USER_MASK);
+
 /**
  * v5.19 mmu.c update_permission_bitmask
  * Byte i answers for page-fault code bits 4:1 equal i: bit a of it says that rights a make the access fault. Bit 3 of
@@ -239,9 +257,6 @@ function byte_mask(access: number): number {
  */
 export function update_permission_bitmask(mmu: kvm_mmu, ept: boolean): void {
   const by = 'update_permission_bitmask';
-  const x = byte_mask(ACC_EXEC_MASK);
-  const w = byte_mask(ACC_WRITE_MASK);
-  const u = byte_mask(ACC_USER_MASK);
   const cr4_smep = is_cr4_smep(mmu, by);
   const cr4_smap = is_cr4_smap(mmu, by);
   const cr0_wp = is_cr0_wp(mmu, by);

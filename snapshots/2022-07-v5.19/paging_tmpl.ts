@@ -8,7 +8,7 @@
  * steers retries after a failed emulation), and the exit qualification that KVM makes up for an L1 that uses EPT.
  */
 import { noteMember } from '../../src/role/reads.ts';
-import { tableIndex } from '../../src/sim/address-parts.ts';
+import { tableIndex, wordOf } from '../../src/sim/address-parts.ts';
 import { PFEC } from '../../src/sim/paging-bits.ts';
 import { __is_rsvd_bits_set, permission_fault } from './calc.ts';
 import {
@@ -168,6 +168,12 @@ export function kvm_translate_gpa(
   return gva_to_gpa(vcpu, vcpu.mmu, gpa, access | PFERR_USER_MASK, vcpu.nested_walker);
 }
 
+/**
+ * gpa_to_gfn(kvm_translate_gpa()) of a byte in a frame: the frame itself, but for L2's. Below 0 when L1's tables refuse.
+ */
+const translate_gfn = (vcpu: kvm_vcpu, mmu: kvm_mmu, gfn: number, offset: number, access: number): number =>
+  mmu !== vcpu.nested_mmu ? gfn : Math.floor(kvm_translate_gpa(vcpu, mmu, gfn * 4096 + offset, access) / 4096);
+
 /** FNAME(update_accessed_dirty_bits): stores A in every entry used, and D in the leaf for a write. */
 function update_accessed_dirty_bits(pt: pttype, walker: guest_walker, vcpu: kvm_vcpu, write_fault: number): void {
   const { memory } = vcpu.kvm.vm;
@@ -175,7 +181,9 @@ function update_accessed_dirty_bits(pt: pttype, walker: guest_walker, vcpu: kvm_
     const pte = walker.ptes_lo[level - 1]!;
     const marked = pte | pt.accessed | (level === walker.level && write_fault ? pt.dirty : 0);
     if (marked === pte) continue;
-    memory.write32(walker.real_gpa[level - 1]!, marked);
+    const ptep_user = walker.ptep_user[level - 1]!;
+    memory.words[ptep_user] = marked;
+    memory.written(ptep_user);
     walker.ptes_lo[level - 1] = marked;
   }
 }
@@ -197,6 +205,7 @@ export function walk_addr_generic(
   const { counters, memory } = vcpu.kvm.vm;
   const { memslots } = kvm_vcpu_memslots(vcpu);
   const have_ad = have_accessed_dirty(pt, mmu, by);
+  const nested_access = (have_ad ? PFERR_WRITE_MASK : 0) | PFERR_USER_MASK;
   const write_fault = access & PFERR_WRITE_MASK;
   counters.guest_walks++;
   let level = cpu_role.base.level(mmu, by);
@@ -219,17 +228,16 @@ export function walk_addr_generic(
   let any_nx = 0;
   for (; ; level--) {
     const table_gfn = gpte_to_gfn_lvl(pt, pte_lo, pte_hi, PG_LEVEL_4K);
-    const pte_gpa = table_gfn * 4096 + pt_index(pt, addr, level) * pt.bytes;
+    const offset = pt_index(pt, addr, level) * pt.bytes;
     walker.level = level;
     walker.table_gfn[level - 1] = table_gfn;
-    walker.pte_gpa[level - 1] = pte_gpa;
-    const real_gpa = kvm_translate_gpa(vcpu, mmu, pte_gpa, (have_ad ? PFERR_WRITE_MASK : 0) | PFERR_USER_MASK);
-    if (real_gpa === UNMAPPED_GVA) return nested_error(walker, vcpu);
-    if (!memslots.isVisible(Math.floor(real_gpa / 4096))) return walk_error(walker, vcpu, mmu, addr, access, 0);
-    walker.real_gpa[level - 1] = real_gpa;
-    const at = memory.wordAt(real_gpa);
-    pte_lo = memory.words[at]!;
-    pte_hi = pt.bytes === 8 ? memory.words[at + 1]! : 0;
+    const real_gfn = translate_gfn(vcpu, mmu, table_gfn, offset, nested_access);
+    if (real_gfn < 0) return nested_error(walker, vcpu);
+    if (!memslots.isVisible(real_gfn)) return walk_error(walker, vcpu, mmu, addr, access, 0);
+    const ptep_user = wordOf(memory.slotOrZero(real_gfn), offset);
+    walker.ptep_user[level - 1] = ptep_user;
+    pte_lo = memory.words[ptep_user]!;
+    pte_hi = pt.bytes === 8 ? memory.words[ptep_user + 1]! : 0;
     counters.guest_walk_elements++;
     walker.pt_access[level - 1] = gpte_access(pt, all_lo, any_nx);
     if (!(pte_lo & pt.present)) return walk_error(walker, vcpu, mmu, addr, access, 0);
@@ -249,9 +257,9 @@ export function walk_addr_generic(
   let gfn = gpte_to_gfn_lvl(pt, pte_lo, pte_hi, level);
   gfn += pt.bytes === 4 ? (addr >>> 12) & (level === 1 ? 0 : 0x3ff) : page_within(addr, level);
   if (pt.bytes === 4 && level > PG_LEVEL_4K) gfn += pse36_gfn_delta(pte_lo);
-  const real_gpa = kvm_translate_gpa(vcpu, mmu, gfn * 4096, access);
-  if (real_gpa === UNMAPPED_GVA) return nested_error(walker, vcpu);
-  walker.gfn = Math.floor(real_gpa / 4096);
+  const real_gfn = translate_gfn(vcpu, mmu, gfn, 0, access);
+  if (real_gfn < 0) return nested_error(walker, vcpu);
+  walker.gfn = real_gfn;
   if (write_fault === 0) walker.pte_access = protect_clean_gpte(pt, mmu, walker.pte_access, pte_lo);
   const marked = (all_lo & pt.accessed) !== 0 && (write_fault === 0 || (pte_lo & pt.dirty) !== 0);
   if (have_ad && !marked) update_accessed_dirty_bits(pt, walker, vcpu, write_fault);
@@ -325,22 +333,15 @@ function prefetch_gpte(pt: pttype, vcpu: kvm_vcpu, sptep: number, lo: number, hi
   return true;
 }
 
-/** FNAME(gpte_changed): whether the entry of `level` is no longer the one walked. Reads the neighbours of a leaf as well. */
+/**
+ * FNAME(gpte_changed): whether the entry of `level` is no longer the one walked. C reads the neighbours of a leaf as well,
+ * for pte_prefetch; as nothing runs beside, they are read when they are wanted.
+ */
 function gpte_changed(pt: pttype, vcpu: kvm_vcpu, gw: guest_walker, level: number): boolean {
-  const { memory } = vcpu.kvm.vm;
-  const gpa = gw.real_gpa[level - 1]!;
-  const { words } = memory;
-  const pte = memory.wordAt(gpa);
-  const pte_words = pt.bytes >>> 2;
-  if (level === PG_LEVEL_4K) {
-    const base = pte & ~(PTE_PREFETCH_NUM * pte_words - 1);
-    for (let i = 0; i < PTE_PREFETCH_NUM; i++) {
-      gw.prefetch_lo[i] = words[base + i * pte_words]!;
-      gw.prefetch_hi[i] = pte_words === 2 ? words[base + i * 2 + 1]! : 0;
-    }
-  }
+  const { words } = vcpu.kvm.vm.memory;
+  const pte = gw.ptep_user[level - 1]!;
   if (words[pte] !== gw.ptes_lo[level - 1]) return true;
-  return pte_words === 2 && words[pte + 1] !== gw.ptes_hi[level - 1];
+  return pt.bytes === 8 && words[pte + 1] !== gw.ptes_hi[level - 1];
 }
 
 /** FNAME(pte_prefetch): the seven neighbours in an aligned run of eight, up to the first that cannot be mapped. */
@@ -352,11 +353,15 @@ function pte_prefetch(pt: pttype, vcpu: kvm_vcpu, gw: guest_walker, sptep: numbe
     __direct_pte_prefetch(vcpu, sptep);
     return;
   }
+  const { memory } = kvm.vm;
+  const pte_words = pt.bytes >>> 2;
+  const ptes = gw.ptep_user[PG_LEVEL_4K - 1]! & ~(PTE_PREFETCH_NUM * pte_words - 1);
   const start = sptep - (spte_index(sptep) & (PTE_PREFETCH_NUM - 1));
   for (let i = 0; i < PTE_PREFETCH_NUM; i++) {
     const at = start + i;
     if (at === sptep || is_shadow_present_pte(spte_lo(kvm, at))) continue;
-    if (!prefetch_gpte(pt, vcpu, at, gw.prefetch_lo[i]!, gw.prefetch_hi[i]!)) break;
+    const pte = ptes + i * pte_words;
+    if (!prefetch_gpte(pt, vcpu, at, memory.words[pte]!, pte_words === 2 ? memory.words[pte + 1]! : 0)) break;
   }
 }
 

@@ -43,7 +43,7 @@ function set_mask(fmt: kvm_page_format, bit7: 0 | 1, level: number, { lo, hi }: 
 }
 
 /** What decides the reserved bits of a format, whoever's tables they are. */
-interface paging_format {
+export interface paging_format {
   /** Physical-address bits that do not exist, up to bit 63. */
   readonly pa_bits_rsvd: U64;
   readonly level: number;
@@ -53,12 +53,25 @@ interface paging_format {
   readonly amd: boolean;
 }
 
+/** Whether masks stand for this format already: a toggle of CR0.WP changes no reserved bit. C works them out each time. */
+const is_format = (a: paging_format | null, b: paging_format): boolean =>
+  a !== null &&
+  a.level === b.level &&
+  a.nx === b.nx &&
+  a.gbpages === b.gbpages &&
+  a.pse === b.pse &&
+  a.amd === b.amd &&
+  a.pa_bits_rsvd.lo === b.pa_bits_rsvd.lo &&
+  a.pa_bits_rsvd.hi === b.pa_bits_rsvd.hi;
+
 /**
  * v7.3.4 mmu.c __reset_rsvds_bits_mask
  * Masks of levels above `level` keep what they had. AMD reserves bit 8 of entries that cannot be leaves.
  */
 function __reset_rsvds_bits_mask(fmt: kvm_page_format, format: paging_format): void {
   const { pa_bits_rsvd, level, nx, gbpages, pse, amd } = format;
+  if (is_format(fmt.format, format)) return;
+  fmt.format = format;
   fmt.bad_mt_xwr.fill(0);
   if (level === 2) {
     for (const at of [1, 2]) set_mask(fmt, 0, at, none);
@@ -123,6 +136,7 @@ function __reset_rsvds_bits_mask_ept(
   execonly: boolean,
   huge_page_level: number,
 ): void {
+  fmt.format = null;
   const high = and(pa_bits_rsvd, rsvd_bits(0, 51));
   const large_2m = huge_page_level < PG_LEVEL_2M ? rsvd_bits(7, 7) : none;
   const large_1g = huge_page_level < PG_LEVEL_1G ? rsvd_bits(7, 7) : none;

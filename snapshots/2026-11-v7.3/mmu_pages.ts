@@ -111,13 +111,8 @@ function sp_has_gptes(kvm: kvm, sp: number): boolean {
   return page_role.direct(kvm, sp, by) === 0 && page_role.passthrough(kvm, sp, by) === 0;
 }
 
-/** v7.3.4 mmu.c for_each_gfn_valid_sp_with_gptes */
-function* for_each_gfn_valid_sp_with_gptes(kvm: kvm, gfn: number): IterableIterator<number> {
-  const { pages } = kvm.vm;
-  for (let sp = pages.firstOf(gfn); sp !== NO_PAGE; sp = pages.nextOf(sp)) {
-    if (!is_obsolete_sp(kvm, sp) && sp_has_gptes(kvm, sp)) yield sp;
-  }
-}
+/** v7.3.4 mmu.c for_each_gfn_valid_sp_with_gptes, a macro: which pages it takes. */
+const is_valid_sp_with_gptes = (kvm: kvm, sp: number): boolean => !is_obsolete_sp(kvm, sp) && sp_has_gptes(kvm, sp);
 
 /** Role bits that may differ between a page and the MMU that syncs it. */
 const sync_role_ign = [at.level, at.access, at.quadrant, at.passthrough].reduce(
@@ -463,7 +458,8 @@ export function make_mmu_pages_available(vcpu: kvm_vcpu): number {
 export function unprotect_gfn(kvm: kvm, gfn: number): boolean {
   const invalid_list: number[] = [];
   let found = false;
-  for (const sp of for_each_gfn_valid_sp_with_gptes(kvm, gfn)) {
+  for (let sp = kvm.vm.pages.firstOf(gfn); sp !== NO_PAGE; sp = kvm.vm.pages.nextOf(sp)) {
+    if (!is_valid_sp_with_gptes(kvm, sp)) continue;
     found = true;
     kvm_mmu_prepare_zap_page(kvm, sp, invalid_list);
   }
@@ -557,7 +553,8 @@ export function kvm_mmu_track_write(vcpu: kvm_vcpu, gpa: number, bytes: number):
   const gentry = bytes === 4 || bytes === 8 ? memory.read32(gpa) | (bytes === 8 ? memory.read32(gpa + 4) : 0) : 0;
   const invalid_list: number[] = [];
   let flush = false;
-  for (const sp of for_each_gfn_valid_sp_with_gptes(kvm, Math.floor(gpa / 4096))) {
+  for (let sp = kvm.vm.pages.firstOf(Math.floor(gpa / 4096)); sp !== NO_PAGE; sp = kvm.vm.pages.nextOf(sp)) {
+    if (!is_valid_sp_with_gptes(kvm, sp)) continue;
     if (detect_write_misaligned(kvm, sp, gpa, bytes) || detect_write_flooding(kvm, sp)) {
       kvm_mmu_prepare_zap_page(kvm, sp, invalid_list);
       counters.mmu_flooded++;

@@ -114,6 +114,7 @@ function poison_fmt(fmt: kvm_page_format): void {
   fmt.pkru_mask = poison.pkru_mask;
   fmt.rsvd_bits_mask.fill(poison.half);
   fmt.bad_mt_xwr.fill(poison.half);
+  fmt.format = null;
 }
 
 /** A reserved-bit set in the order m0_l1 … m0_l5, m1_l1 … m1_l5, bad_mt_xwr; null for what was not written. */

@@ -25,3 +25,6 @@ export const tableIndexOfFrame = (frame: number, level: number): number => (fram
 /** First 4 KiB frame of the page of `level` that holds a frame. */
 export const firstFrame = (frame: number, level: number): number =>
   level === 1 ? frame : Math.floor(frame * PER_FRAME[level]!) * FRAMES[level]!;
+
+/** Index in `PhysicalMemory.words` of the word at an offset (in bytes) into the page that lies in a slot. */
+export const wordOf = (slot: number, offset: number): number => (slot << 10) | (offset >>> 2);

@@ -61,16 +61,45 @@ export class Counters {
 /** The counters as plain numbers, keyed by field name. */
 export type CounterValues = { readonly [K in keyof Counters as Counters[K] extends number ? K : never]: number };
 
-/** Counts keyed by a number: roles, error codes. */
+/** Slots in which a tally looks for a key before it asks its map: a power of two. */
+const SLOTS = 64;
+
+/** Counts keyed by a number (a u32 or small integer): roles, error codes. Few keys come again and again. */
 export class Tally {
-  readonly counts = new Map<number, number>();
+  /** Counts that are not in a slot. */
+  readonly #map = new Map<number, number>();
+  // The last key of each slot, and how often it came since; -1 for none.
+  readonly #keys = new Float64Array(SLOTS).fill(-1);
+  readonly #counts = new Int32Array(SLOTS);
 
   add(key: number): void {
-    this.counts.set(key, (this.counts.get(key) ?? 0) + 1);
+    const slot = (Math.imul(key, 0x9e3779b1) >>> 26) & (SLOTS - 1);
+    if (this.#keys[slot] !== key) {
+      this.#settle(slot);
+      // At once, so that keys stay in the order in which they first came.
+      if (!this.#map.has(key)) this.#map.set(key, 0);
+      this.#keys[slot] = key;
+    }
+    this.#counts[slot]!++;
+  }
+
+  /** Every key so far and its count. */
+  get counts(): ReadonlyMap<number, number> {
+    for (let slot = 0; slot < SLOTS; slot++) this.#settle(slot);
+    return this.#map;
   }
 
   /** Entries in ascending order of key. */
   sorted(): [key: number, count: number][] {
     return [...this.counts.entries()].sort(([a], [b]) => a - b);
+  }
+
+  /** Moves what a slot has counted to the map. */
+  #settle(slot: number): void {
+    const count = this.#counts[slot]!;
+    if (count === 0) return;
+    const key = this.#keys[slot]!;
+    this.#map.set(key, (this.#map.get(key) ?? 0) + count);
+    this.#counts[slot] = 0;
   }
 }

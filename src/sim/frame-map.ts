@@ -92,7 +92,7 @@ export class FrameMap {
 }
 
 /** Bits 39:32 of a frame number. */
-const high = (frame: number): number => (frame / 2 ** 32) | 0;
+const high = (frame: number): number => (frame > 0xffff_ffff ? (frame / 2 ** 32) | 0 : 0);
 
 /** Mixes both halves; the finaliser of MurmurHash3. */
 function hash(lo: number, hi: number): number {

@@ -4,8 +4,9 @@ import { grown } from './shadow-pages.ts';
 
 /** Frames of one run. */
 const RUN = 512;
-/** Runs found by one array load: frames of 1 TiB. Those beyond live in a hash, lest one stray frame make a huge index. */
-const DENSE_RUNS = 2 ** 28 / RUN;
+const RUN_SHIFT = 9;
+/** Frames whose runs are found by one array load: 1 TiB. Others live in a hash, lest one stray frame make a huge index. */
+const DENSE_FRAMES = 0x1000_0000;
 
 /**
  * Frame number to a 32-bit value, 0 when there is none. Frames come in runs of 512 that lie in one arena, so that what is
@@ -31,8 +32,14 @@ export class FrameTable {
 
   /** Where the value of a frame is, for reading. */
   place(frame: number): number {
-    const run = Math.floor(frame / RUN);
-    const base = run < this.#runs.length ? this.#runs[run]! : this.#others.size === 0 ? 0 : this.#others.get(run);
+    if (frame >= DENSE_FRAMES) return this.#otherPlace(frame);
+    // Such a frame has 28 bits: a shift does, which costs far less than a division.
+    const run = frame >>> RUN_SHIFT;
+    return run < this.#runs.length ? (this.#runs[run]! << RUN_SHIFT) | (frame & (RUN - 1)) : frame & (RUN - 1);
+  }
+
+  #otherPlace(frame: number): number {
+    const base = this.#others.size === 0 ? 0 : this.#others.get(Math.floor(frame / RUN));
     return base * RUN + (frame & (RUN - 1));
   }
 
@@ -46,7 +53,7 @@ export class FrameTable {
     const base = this.#next++;
     // By half: growing to twice the size would leave more unused than a table of this kind may cost.
     if ((base + 1) * RUN > this.values.length) this.values = grown(this.values, (base + 1 + (base >> 1)) * RUN);
-    if (run >= DENSE_RUNS) this.#others.set(run, base);
+    if (run >= DENSE_FRAMES / RUN) this.#others.set(run, base);
     else {
       if (run >= this.#runs.length) this.#runs = grown(this.#runs, 2 ** Math.ceil(Math.log2(run + 1)));
       this.#runs[run] = base;

@@ -33,7 +33,9 @@ export class EventLog {
   /** Probed functions whose bodies run all the same: vectors that tell what such a function consists of name it here. */
   readonly expanded = new Set<string>();
   #entries: LogEntry[] = [];
-  #chain: string[] = [];
+  /** Probed functions that are running, outermost first: the first `#depth`. What is behind them is old. */
+  readonly #chain: string[] = [];
+  #depth = 0;
   #by = '';
   #bits = '';
   #lost: Reason | null = null;
@@ -43,24 +45,28 @@ export class EventLog {
   onCall: ((name: string, caller: string) => void) | null = null;
 
   note(name: string, detail: string | number = ''): void {
-    if (this.keep) this.#entries.push({ kind: 'note', name, detail: String(detail), depth: this.#chain.length });
+    if (this.keep) this.#entries.push({ kind: 'note', name, detail: String(detail), depth: this.#depth });
   }
 
   /** A function that is of interest by its name alone: it is no entry, and opens no chain. */
   called(name: string): void {
-    this.onCall?.(name, this.#chain.at(-1) ?? '');
+    if (this.onCall !== null) this.onCall(name, this.#caller());
   }
 
   /** Enters a probed function. */
   enter(name: string, detail: string): void {
-    this.onCall?.(name, this.#chain.at(-1) ?? '');
+    if (this.onCall !== null) this.onCall(name, this.#caller());
     if (this.calls !== null) this.calls.push(name);
-    if (this.keep) this.#entries.push({ kind: 'call', name, detail, depth: this.#chain.length });
-    this.#chain.push(name);
+    if (this.keep) this.#entries.push({ kind: 'call', name, detail, depth: this.#depth });
+    this.#chain[this.#depth++] = name;
   }
 
   leave(): void {
-    this.#chain.pop();
+    this.#depth--;
+  }
+
+  #caller(): string {
+    return this.#depth === 0 ? '' : this.#chain[this.#depth - 1]!;
   }
 
   /** The port says which register bits (or which other cause) made `by` act; holds until the next call of this. */
@@ -71,7 +77,7 @@ export class EventLog {
 
   /** The current root became invalid, here and now. The first loss before a load is the one that counts. */
   rootLost(): void {
-    this.#lost ??= { by: this.#by, bits: this.#bits, chain: [...this.#chain] };
+    this.#lost ??= { by: this.#by, bits: this.#bits, chain: this.#chain.slice(0, this.#depth) };
   }
 
   /** A lookup found a usable root again, so the loss led to no load. */
