@@ -33,8 +33,8 @@ export class Recorder {
   readonly #era: Era;
   readonly #costs: readonly (() => WalkCost)[];
   readonly #observer: ReplayObserver | null;
-  readonly #exits = new Map<string, number>();
-  readonly #writes = new Map<string, number>();
+  readonly #exits = new Map<string, { times: number }>();
+  readonly #writes = new Map<string, { times: number }>();
   #entries = 0;
   #phase = BEFORE_FIRST_PHASE;
   #phaseStart: Counts;
@@ -78,11 +78,11 @@ export class Recorder {
   }
 
   exit(reason: string): void {
-    this.#exits.set(reason, (this.#exits.get(reason) ?? 0) + 1);
+    countIn(this.#exits, reason);
   }
 
   registerWrite(register: string): void {
-    this.#writes.set(register, (this.#writes.get(register) ?? 0) + 1);
+    countIn(this.#writes, register);
   }
 
   /** A register write and the functions of KVM it led to (null: it did not leave the guest). */
@@ -103,6 +103,8 @@ export class Recorder {
     this.#entries++;
     this.#observer?.entry(view, this.#enteredRoot(view));
     const root = view.root();
+    let previousRootsValid = 0;
+    for (const previous of view.previousRoots()) if (previous !== null) previousRootsValid++;
     const state: EntryState = {
       phase: this.#phase,
       vcpu,
@@ -112,7 +114,7 @@ export class Recorder {
       hostLevels: view.hostLevels(),
       pgd: root?.pgd ?? 0,
       root: root === null ? -1 : this.#rootNumber(root.frame),
-      previousRootsValid: view.previousRoots().filter((previous) => previous !== null).length,
+      previousRootsValid,
       entries: 1,
     };
     this.#lastState = this.#placeOf(state);
@@ -264,8 +266,8 @@ export class Recorder {
       kvm: counters.snapshot(),
       cost: addCosts(this.#costs),
       entries: this.#entries,
-      exits: Object.fromEntries(this.#exits),
-      registerWrites: Object.fromEntries(this.#writes),
+      exits: countsIn(this.#exits),
+      registerWrites: countsIn(this.#writes),
       newByRole: byRole(newByRole),
       existingByRole: byRole(existingByRole),
       zappedByRole: byRole(zappedByRole),
@@ -273,6 +275,16 @@ export class Recorder {
     };
   }
 }
+
+/** One more of a name; what is known already costs a look-up and no store into the map. */
+function countIn(counts: Map<string, { times: number }>, name: string): void {
+  const known = counts.get(name);
+  if (known) known.times++;
+  else counts.set(name, { times: 1 });
+}
+
+const countsIn = (counts: ReadonlyMap<string, { readonly times: number }>): Record<string, number> =>
+  Object.fromEntries([...counts].map(([name, { times }]) => [name, times]));
 
 function textTally(tally: Tally, name: (key: number) => string): Record<string, number> {
   const counts: Record<string, number> = {};

@@ -11,7 +11,7 @@ const BUDGET = '--max-inlined-bytecode-size-cumulative=2000';
 
 /**
  * V8 optimises a function that has run some 132 KB of bytecode. With so much in one piece that is long work, and a short
- * replay is over before it pays: four times as much saves it a third of its CPU time, and is nothing to a long one.
+ * replay is over before it pays: four times as much saves it a quarter of its CPU time, and is nothing to a long one.
  */
 const PATIENCE = '--interrupt-budget=528000';
 
