@@ -6,6 +6,7 @@
  * Left out: everything at these places that is not about the MMU (async page faults, interrupts, timers), the CD/NW
  * quirk of old user space (off), CS.L (a write of CR0.PG never comes from 64-bit code here).
  */
+import { powerOf2 } from '../../src/sim/address-parts.ts';
 import { bitNames } from '../../src/sim/bit-names.ts';
 import type { Cpu } from '../../src/sim/cpu.ts';
 import { probe } from '../../src/sim/log.ts';
@@ -173,7 +174,7 @@ export function kvm_set_cr3(vcpu: kvm_vcpu, value: number, noflush: boolean): bo
     }
     return false;
   }
-  if (is_long_mode(vcpu) && cr3 >= 2 ** vcpu.kvm.vm.host.cpuid.maxPhyAddr) return true;
+  if (is_long_mode(vcpu) && cr3 >= powerOf2(vcpu.kvm.vm.host.cpuid.maxPhyAddr)) return true;
   if (is_pae(vcpu) && is_paging(vcpu) && !load_pdptrs(vcpu, vcpu.walk_mmu, cr3)) return true;
   vcpu.log.because('kvm_set_cr3', cr3 === registers.cr3 ? 'PDPTEs' : 'CR3');
   kvm_mmu_new_cr3(vcpu, cr3, skip_tlb_flush);

@@ -4,6 +4,7 @@
  *
  * Left out: the memory caches that could keep a written entry from being prefetched.
  */
+import { powerOf2 } from '../../src/sim/address-parts.ts';
 import { probe } from '../../src/sim/log.ts';
 import { CR3_PCID, CR4 } from '../../src/sim/registers.ts';
 import { NO_PAGE } from '../../src/sim/shadow-pages.ts';
@@ -163,7 +164,7 @@ export const kvm_mmu_pte_write = probe(
 /** v4.20 x86.h is_noncanonical_address, for an address given as the double of its 64-bit value. */
 export function is_noncanonical_address(gva: number, vcpu: kvm_vcpu): boolean {
   const bits = (vcpu.registers.cr4 & CR4.LA57) !== 0 ? 57 : 48;
-  return gva >= 2 ** (bits - 1) && gva < 2 ** 64 - 2 ** (bits - 1);
+  return gva >= powerOf2(bits - 1) && gva < 2 ** 64 - powerOf2(bits - 1);
 }
 
 /** v4.20 mmu.c:5367 kvm_mmu_invlpg: global entries go whatever the PCID, so all cached roots are looked at. */

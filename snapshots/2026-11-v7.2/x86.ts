@@ -8,6 +8,7 @@
  * and NW.
  */
 import type { WriteResult } from '../../src/era.ts';
+import { powerOf2 } from '../../src/sim/address-parts.ts';
 import { bitNames } from '../../src/sim/bit-names.ts';
 import { probe } from '../../src/sim/log.ts';
 import { PFEC } from '../../src/sim/paging-bits.ts';
@@ -111,7 +112,7 @@ const efer_names = bitNames('EFER', { LME: EFER.LME, NX: EFER.NXE });
 // --- register writes ------------------------------------------------------------------------------------------------
 
 /** v7.2.12 cpuid.h kvm_vcpu_is_legal_gpa, the other way round */
-const is_illegal_gpa = (vcpu: kvm_vcpu, gpa: number): boolean => gpa >= 2 ** vcpu.maxphyaddr;
+const is_illegal_gpa = (vcpu: kvm_vcpu, gpa: number): boolean => gpa >= powerOf2(vcpu.maxphyaddr);
 
 /**
  * v7.2.12 regs.c load_pdptrs. False when the table cannot be read or an entry that is present sets a reserved

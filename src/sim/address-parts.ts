@@ -28,3 +28,8 @@ export const firstFrame = (frame: number, level: number): number =>
 
 /** Index in `PhysicalMemory.words` of the word at an offset (in bytes) into the page that lies in a slot. */
 export const wordOf = (slot: number, offset: number): number => (slot << 10) | (offset >>> 2);
+
+const POWERS = Array.from({ length: 65 }, (_, bit) => 2 ** bit);
+
+/** 2 ** bit for a bit from 0 to 64, looked up: for widths of addresses that only a CPU model knows. */
+export const powerOf2 = (bit: number): number => POWERS[bit]!;
