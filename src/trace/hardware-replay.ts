@@ -96,13 +96,13 @@ export class HardwareReplay {
         return;
       case EVENT.AC:
         registers.rflagsAc = lo;
-        break;
+        this.#load();
+        return;
       case EVENT.PHASE:
         return;
       default:
         this.#write(lo, hi, number);
     }
-    this.#load();
   }
 
   #write(lo: number, hi: number, number: number): void {
