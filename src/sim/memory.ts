@@ -20,7 +20,8 @@ export const PAGE_SHIFT = 12;
 export const PAGE_SIZE = 4096;
 /** 32-bit words of a page in the arena. */
 const PAGE_WORDS_SHIFT = 10;
-export const PAGE_WORDS = 2 ** PAGE_WORDS_SHIFT;
+// A literal, as a power would be a double.
+export const PAGE_WORDS = 1024;
 
 export { HOST_TABLE_FRAME };
 
