@@ -4,7 +4,7 @@ import { UserError } from '../../src/errors.ts';
 import { compileC } from './c-program.ts';
 import { measureWorkers } from './workers-measure.ts';
 
-const [root = '.', , runs = '5', rounds = '20000'] = process.argv.slice(2);
+const [root = '.', , runs = '3', rounds = '200000'] = process.argv.slice(2);
 try {
   const measured = await measureWorkers(compileC(root), Number(runs), Number(rounds));
   console.log(JSON.stringify(measured, null, 2));
