@@ -4,7 +4,7 @@
  * memory, which holds all that there is of the machine at offsets of src/sim/core/layout.ts; TypeScript sees the same
  * bytes through typed arrays.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { projectRoot } from '../root.ts';
 import { FIRST_SLOT } from './core/layout.ts';
@@ -64,6 +64,9 @@ export function coreFor(memory: LinearMemory, farSlot: (frame: number) => number
 let module: WebAssembly.Module | undefined;
 
 function compiled(): WebAssembly.Module {
-  module ??= new WebAssembly.Module(readFileSync(join(projectRoot().folder, 'dist', 'core.wasm')));
+  if (module !== undefined) return module;
+  const file = join(projectRoot().folder, 'dist', 'core.wasm');
+  if (!existsSync(file)) throw new Error(`${file} is missing: npm run build makes it`);
+  module = new WebAssembly.Module(readFileSync(file));
   return module;
 }

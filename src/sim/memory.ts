@@ -30,6 +30,8 @@ export const addressOf = (frame: number): number => frame * PAGE_SIZE;
 /** Frame that holds a physical address. */
 export const frameOf = (address: number): number => Math.floor(address / PAGE_SIZE);
 
+/** Linear memory ends at 4 GiB. */
+const MOST_SLOTS = 2 ** 20;
 /** Slots that linear memory grows by: it is address space until they are used. */
 const GROWTH = 256;
 
@@ -229,6 +231,7 @@ export class PhysicalMemory {
   /** Makes room in the arena for so many slots. */
   #growTo(slots: number): void {
     if (slots * PAGE_WORDS <= this.words.length) return;
+    if (slots > MOST_SLOTS) throw new Error('memory: more than 4 GiB of tables');
     this.#linear.grow(
       ((GROWTH * PAGE_SIZE) / LINEAR_PAGE) * Math.ceil((slots - this.words.length / PAGE_WORDS) / GROWTH),
     );

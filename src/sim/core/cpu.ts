@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Accesses as a CPU performs them: the TLB, then a walk, whose result the TLB keeps. */
+
+import { isCanonical, ruleIndex } from './entries';
 import {
   CLASS_COUNT,
   CLASSES,
@@ -40,7 +42,7 @@ import {
 } from './layout';
 import { FAULT_NONCANONICAL, FAULT_NONE, PAGE_GLOBAL, RESULT_PAGE_SHIFT_SHIFT, RIGHTS_ALL, WRITE } from './names';
 import { fill, lookUp } from './tlb';
-import { isCanonical, ruleIndex, walk } from './walk';
+import { walk } from './walk';
 import { find, putAt, use } from './ways';
 
 /** A packed event: its kind in bits 63:56, page-number bits 44:32 in bits 44:32, the rest of the number in bits 31:0. */

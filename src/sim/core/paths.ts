@@ -7,6 +7,7 @@
  * Entries are remembered as marked accessed. Where a frame lies in memory changes only when frames are released, and that
  * makes a new generation of memory; a walker whose tables change their form forgets all its ways.
  */
+import { frameIn } from './entries';
 import {
   GENERATION,
   PATH_BYTES,
@@ -74,7 +75,7 @@ export function remember(path: usize, va: u64, root: u64): void {
     store<u64>(path + ((4 - level) << 3), entry, PATH_ENTRIES);
     low &= entry;
     any |= entry;
-    frame = (entry & 0xf_ffff_ffff_f000) >> 12;
+    frame = frameIn(entry);
   }
   store<u64>(path, va >> 21, PATH_REGION);
   store<u64>(path, root, PATH_ROOT);

@@ -9,6 +9,7 @@
  *                                                  protection key, G, D, rights U W X
  */
 import { ADDRESS_BITS } from './caches';
+import { keyFault, ruleIndex } from './entries';
 import {
   CLASS_COUNT,
   CLASSES,
@@ -39,7 +40,6 @@ import {
   TAG,
 } from './layout';
 import { PAGE_GLOBAL, RESULT_KEY_SHIFT, RESULT_PAGE_SHIFT_SHIFT, RIGHTS_ALL, WRITE } from './names';
-import { keyFault, ruleIndex } from './walk';
 import { drop, find, put, use } from './ways';
 
 /** Where a lookup found a usable translation: HIT of src/sim/tlb.ts. */

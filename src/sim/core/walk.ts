@@ -28,6 +28,17 @@
  */
 import { keep, lookUp } from './caches';
 import {
+  eptRights,
+  frameIn,
+  frameOfPse36,
+  isCanonical,
+  isMalformed,
+  keyFault,
+  ordinaryRights,
+  ruleIndex,
+} from './entries';
+import { nestedFault, pageFault, refuseMark, stop } from './faults';
+import {
   ACCESSED,
   BARE_ACCESSED,
   CACHED_LEVEL,
@@ -35,12 +46,9 @@ import {
   CACHES_FRAME,
   CACHES_HIGH,
   CACHES_LOW,
-  CANONICAL_SHIFT,
-  CAUSE,
   DIRTY,
   ENTRY_BYTES,
   ENTRY_GPA,
-  ERROR_CODE,
   FAULT,
   FAULT_GPA,
   FLAGS,
@@ -51,29 +59,23 @@ import {
   HOST_FRAME,
   IS_EPT,
   IS_SIMPLE,
-  KEYS_ON,
   LARGE_LEVELS,
   LEVEL,
   LEVELS,
   LOW_BITS,
-  MALFORMED_RIGHTS,
   MARKS,
   NESTED,
   NESTED_READS,
   NO_EXECUTE,
-  ODD_MEMORY_TYPES,
   PAGE_SHIFT,
   PDPTES,
-  PKRU,
   PRESENT,
   READABLE,
   READS,
-  REPORT_FETCH,
   RESERVED,
   ROOT_BYTE,
   ROOT_FRAME,
   RULES,
-  STAGE,
   TABLE_ACCESS,
   TABLE_RIGHTS,
   UNCOVERED_HIGH,
@@ -85,32 +87,18 @@ import {
   CAUSE_NP,
   CAUSE_PK,
   CAUSE_RSVD,
-  CAUSE_WP,
-  EPT_R,
-  EPT_TYPE_SHIFT,
-  EPT_X,
-  FAULT_MISCONFIGURED,
-  FAULT_NESTED,
   FAULT_NONCANONICAL,
   FAULT_NONE,
-  FAULT_PAGE,
-  FETCH,
   KEY_SHIFT,
   PAGE_DIRTY,
   PAGE_GLOBAL,
   PAGE_LARGE,
   PAGE_PRESENT,
-  PFEC_P,
-  PFEC_PK,
-  PFEC_RSVD,
-  PFEC_U,
-  PFEC_W,
   RESULT_KEY_SHIFT,
   RESULT_PAGE_SHIFT_SHIFT,
   RIGHTS_ALL,
   RIGHTS_U,
   RIGHTS_W,
-  RIGHTS_X,
   STAGE_FINAL,
   STAGE_TABLE,
   USER,
@@ -122,15 +110,6 @@ import { isKnown, isOpen, leafAt, lowOf, noExecuteOf, pathFor, remember } from '
 const UNTRANSLATED_SHIFT = 30;
 /** Where no entry is. */
 const NOWHERE: usize = usize.MAX_VALUE;
-/** Address bits 51:12 of an entry. */
-const FRAME_BITS: u64 = 0xf_ffff_ffff_f000;
-
-/** Whether an address is one that the mode takes. */
-export function isCanonical(walker: usize, va: u64): bool {
-  const shift = load<i32>(walker, CANONICAL_SHIFT);
-  const hi = <i32>(va >> 32);
-  return shift < 0 || hi >> shift === hi >> 31;
-}
 
 /**
  * How many dimensions a walk has, for the compiler: it makes a form of each function below for either, told apart by the size
@@ -424,77 +403,4 @@ function setBits<D>(walker: usize, at: usize, entry: u64, bytes: i32, mark: bool
   writeMarked(at, entry, bytes);
   store<i32>(walker, load<i32>(walker, MARKS) + 1, MARKS);
   return true;
-}
-
-/** PFEC.PK when the protection key of a user page forbids a data access, else 0. SDM vol. 3A 4.6.2. */
-export function keyFault(walker: usize, access: i32, rights: i32, key: i32): i32 {
-  if (load<i32>(walker, KEYS_ON) === 0 || (rights & RIGHTS_U) === 0 || (access & FETCH) !== 0) return 0;
-  const disable = (load<i32>(walker, PKRU) >>> (2 * key)) & 3;
-  if ((disable & 1) !== 0) return PFEC_PK;
-  const decides = (access & USER) !== 0 || load<i32>(walker, WP) !== 0;
-  return (disable & 2) !== 0 && (access & WRITE) !== 0 && decides ? PFEC_PK : 0;
-}
-
-/** Place of an access and the rights of a translation in a table of rules. */
-export function ruleIndex(access: i32, rights: i32): usize {
-  return <usize>((access << 3) | rights);
-}
-
-/** Frame in a 64-bit entry: address bits 51:12. In an entry of 32 bits those above are clear. */
-function frameIn(entry: u64): u64 {
-  return (entry & FRAME_BITS) >> 12;
-}
-
-/** Bits 20:13 of a 4 MiB leaf are address bits 39:32 (PSE-36, SDM vol. 3A table 4-4). */
-function frameOfPse36(entry: u64): u64 {
-  return ((entry >> 22) << 10) | (((entry >> 13) & 0xff) << 20);
-}
-
-/** Write and user stand in every entry; `noExecute` is the NX bit where it counts. */
-function ordinaryRights(low: i32, noExecute: u64): i32 {
-  return (low & (RIGHTS_W | RIGHTS_U)) | (noExecute === 0 ? RIGHTS_X : 0);
-}
-
-/** EPT's R W X as rights: readable takes the place of user. */
-function eptRights(low: i32): i32 {
-  return (low & RIGHTS_W) | ((low & EPT_R) !== 0 ? RIGHTS_U : 0) | ((low & EPT_X) !== 0 ? RIGHTS_X : 0);
-}
-
-/** Whether a present EPT entry is malformed apart from reserved bits; leaves have a memory type in bits 5:3. */
-function isMalformed(walker: usize, entry: i32, isLeaf: bool): bool {
-  if (((load<i32>(walker, MALFORMED_RIGHTS) >>> (entry & 7)) & 1) !== 0) return true;
-  return isLeaf && ((load<i32>(walker, ODD_MEMORY_TYPES) >>> ((entry >>> EPT_TYPE_SHIFT) & 7)) & 1) !== 0;
-}
-
-function refuseMark(walker: usize): i32 {
-  store<i32>(walker, CAUSE_WP, CAUSE);
-  store<i32>(walker, PFEC_P | PFEC_W | PFEC_U, ERROR_CODE);
-  store<i32>(walker, STAGE_TABLE, STAGE);
-  store<u64>(walker, load<u64>(walker, ENTRY_GPA), FAULT_GPA);
-  return stop(walker, FAULT_NESTED);
-}
-
-function nestedFault(walker: usize, nested: usize, stage: i32, gpa: u64): i32 {
-  const cause = load<i32>(nested, CAUSE);
-  store<i32>(walker, cause, CAUSE);
-  store<i32>(walker, load<i32>(nested, ERROR_CODE), ERROR_CODE);
-  store<i32>(walker, stage, STAGE);
-  store<u64>(walker, gpa, FAULT_GPA);
-  const isMisconfigured = load<i32>(nested, IS_EPT) !== 0 && cause === CAUSE_RSVD;
-  return stop(walker, isMisconfigured ? FAULT_MISCONFIGURED : FAULT_NESTED);
-}
-
-/** SDM vol. 3A 4.7. */
-function pageFault(walker: usize, cause: i32, access: i32, forbidden: i32): i32 {
-  const present = cause === CAUSE_NP ? 0 : PFEC_P;
-  const reserved = cause === CAUSE_RSVD ? PFEC_RSVD : 0;
-  const reported = access & (PFEC_W | PFEC_U | load<i32>(walker, REPORT_FETCH));
-  store<i32>(walker, cause, CAUSE);
-  store<i32>(walker, present | reserved | forbidden | reported, ERROR_CODE);
-  return stop(walker, FAULT_PAGE);
-}
-
-function stop(walker: usize, fault: i32): i32 {
-  store<i32>(walker, fault, FAULT);
-  return fault;
 }
