@@ -79,7 +79,6 @@ import {
   TABLE_ACCESS,
   TABLE_RIGHTS,
   UNCOVERED_HIGH,
-  WP,
 } from './layout';
 import { pageAt, writeMarked } from './memory';
 import {
