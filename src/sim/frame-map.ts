@@ -53,6 +53,14 @@ export class FrameMap {
     this.#values[gap] = EMPTY;
   }
 
+  /** Every frame and its value, in no order. */
+  *entries(): IterableIterator<[frame: number, value: number]> {
+    for (let at = 0; at < this.#values.length; at++) {
+      const value = this.#values[at]!;
+      if (value !== EMPTY) yield [(this.#keysHi[at]! >>> 0) * 2 ** 32 + (this.#keysLo[at]! >>> 0), value];
+    }
+  }
+
   /** Takes over every frame and value of another map. */
   copyFrom(other: FrameMap): void {
     this.size = other.size;

@@ -19,7 +19,7 @@ export class TlbContexts {
   #floorOfAll = 1;
   #last = 0;
 
-  /** How many more generations there are before `restart` is due. */
+  /** How many more generations there are before `renumber` is due. */
   get room(): number {
     return GENERATIONS - 1 - this.#last;
   }
@@ -59,19 +59,37 @@ export class TlbContexts {
     this.#last = other.#last;
   }
 
-  /** Starts counting again; every tag given out so far must be gone. */
-  restart(): void {
+  /**
+   * Starts counting again, and leaves every context what it has. Returns the new numbers of generations by the old ones;
+   * those without one are stale.
+   */
+  renumber(): ReadonlyMap<number, number> {
+    const live = [...this.#generations.entries()].filter(([context, generation]) => {
+      const asid = Math.floor(context / CONTEXTS);
+      const floorKey = asid * 2 + (context % CONTEXTS === GLOBAL_CONTEXT ? 1 : 0);
+      return this.#isCurrent(generation, floorKey);
+    });
     this.#generations.clear();
     this.#floors.clear();
     this.#floorOfAll = 1;
     this.#last = 0;
+    return new Map(
+      live.map(([context, generation]) => {
+        this.#generations.set(context, ++this.#last);
+        return [generation, this.#last];
+      }),
+    );
   }
 
   #current(context: number, floorKey: number): number {
     const generation = this.#generations.get(context);
-    if (generation >= this.#floorOfAll && generation >= this.#floors.get(floorKey)) return generation;
+    if (this.#isCurrent(generation, floorKey)) return generation;
     if (this.room === 0) throw new Error('tlb: out of generations');
     this.#generations.set(context, ++this.#last);
     return this.#last;
+  }
+
+  #isCurrent(generation: number, floorKey: number): boolean {
+    return generation >= this.#floorOfAll && generation >= this.#floors.get(floorKey);
   }
 }

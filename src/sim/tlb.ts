@@ -9,14 +9,12 @@ import {
   CLASS_COUNT,
   CLASSES,
   GLOBAL_TAG,
-  GLOBALS,
   HIT_FRAME,
   L1,
   L1_HITS,
   L2,
   L2_HITS,
   MISSES,
-  PIECES,
   SHIFTS,
   TAG,
   TLB_BYTES,
@@ -47,6 +45,8 @@ export const commonTlb: TlbShape = {
 };
 
 const GENERATION_SHIFT = 15;
+/** What one operation may take. */
+const FEWEST_GENERATIONS = 4;
 
 /** Where a lookup found a usable translation. */
 export const HIT = { NONE: 0, L1: 1, L2: 2 } as const;
@@ -199,15 +199,14 @@ export class Tlb {
     if (this.caches !== null) this.caches.tag = tag;
   }
 
-  /** When generations run out, their numbers start again, and no entry may keep an old one. */
+  /** When generations run out, their numbers start again: a stale one becomes 0, which no context has. */
   #makeRoom(): void {
-    if (this.#contexts.room >= 4) return;
-    this.#contexts.restart();
-    this.l1.clear();
-    this.l2?.clear();
-    this.caches?.clear();
-    this.#words[CLASSES / 4] = 1;
-    this.#words[PIECES / 4] = 0;
-    this.#words[GLOBALS / 4] = 0;
+    if (this.#contexts.room >= FEWEST_GENERATIONS) return;
+    const renumbered = this.#contexts.renumber();
+    if (this.#contexts.room < FEWEST_GENERATIONS) throw new Error('tlb: too many contexts at once');
+    const below = (1 << GENERATION_SHIFT) - 1;
+    const tagFor = (tag: number): number =>
+      ((renumbered.get(tag >>> GENERATION_SHIFT) ?? 0) << GENERATION_SHIFT) | (tag & below);
+    for (const ways of [this.l1, this.l2, ...(this.caches?.levels ?? [])]) ways?.retag(tagFor);
   }
 }

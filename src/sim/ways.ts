@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { CLOCK, GROUP_BYTES, GROUPS, LANE_STAMP, PADDING_STAMP, SET_MASK, SETS } from './core/layout.ts';
+import { CLOCK, GROUP_BYTES, GROUPS, LANE_STAMP, LANE_TAG, PADDING_STAMP, SET_MASK, SETS } from './core/layout.ts';
 import type { PhysicalMemory } from './memory.ts';
 
 /** Geometry of a set-associative structure; `sets` is a power of two. */
@@ -50,6 +50,15 @@ export class Ways {
   /** Takes over every entry and its age from a structure of the same shape. */
   copyFrom(other: Ways): void {
     this.#words.set(other.#words);
+  }
+
+  /** Gives entries other tags; their ages stay, so that they are replaced as they would have been. */
+  retag(tagFor: (tag: number) => number): void {
+    const words = this.#words;
+    for (let group = SETS / 4; group < words.length; group += GROUP_BYTES / 4) {
+      const first = group + LANE_TAG / 4;
+      for (let at = first; at < first + LANES; at++) words[at] = tagFor(words[at]!);
+    }
   }
 
   /** Frees every entry. */

@@ -274,6 +274,16 @@ describe('flushes of the TLB', () => {
     expect([hits(page(1)), hits(page(1))]).toEqual([false, true]);
   });
 
+  it('leave other contexts their translations when the numbers start again', () => {
+    const { hits, tlb } = setUp({ l1: { sets: 1, ways: 4 }, l2: null, pageShifts: [12] });
+    tlb.setContext(1, 5);
+    hits(page(1));
+    tlb.setContext(1, 0);
+    for (let i = 0; i < 2 ** 17; i++) tlb.flushPcid(1, 0);
+    tlb.setContext(1, 5);
+    expect([hits(page(1)), hits(page(2))]).toEqual([true, false]);
+  });
+
   it('of the clock: order survives the renumbering', () => {
     const { hits, tlb } = setUp(small);
     for (const n of [1, 2]) hits(page(n));

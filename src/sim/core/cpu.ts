@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** Accesses as a CPU performs them: the TLB, then a walk, whose result the TLB keeps. */
 
-import { isCanonical, ruleIndex } from './entries';
+import { isCanonical } from './entries';
 import {
   CLASS_COUNT,
   CLASSES,
@@ -36,19 +36,17 @@ import {
   PIECES,
   READABLE,
   READS,
-  RULES,
   TAG,
   WINDOW,
 } from './layout';
-import { FAULT_NONCANONICAL, FAULT_NONE, PAGE_GLOBAL, RESULT_PAGE_SHIFT_SHIFT, RIGHTS_ALL, WRITE } from './names';
-import { fill, lookUp } from './tlb';
+import { FAULT_NONCANONICAL, FAULT_NONE, PAGE_GLOBAL, RESULT_PAGE_SHIFT_SHIFT } from './names';
+import { allows, fill, lookUp } from './tlb';
 import { walk } from './walk';
 import { find, putAt, use } from './ways';
 
 /** A packed event: its kind in bits 63:56, page-number bits 44:32 in bits 44:32, the rest of the number in bits 31:0. */
 const KIND_SHIFT = 56;
 const PAGE_HIGH = 0x1fff;
-const DIRTY_TO_WRITE = 5;
 /** More marks than one access makes. */
 const MARKS_AT_ONCE = 64;
 
@@ -104,14 +102,14 @@ export function run(cpu: usize, from: i32, to: i32, user: i32): i32 {
       const page = <u32>event;
       const tag = contextTag | (<i32>(event >> 32) & PAGE_HIGH);
       const first = find(l1, page, tag);
-      if (first !== 0 && serves(walker, access_, load<i32>(first, LANE_FLAGS))) {
+      if (first !== 0 && allows(walker, access_, load<i32>(first, LANE_FLAGS))) {
         use(l1, first);
         hits++;
         sum += load<i32>(first, LANE_FRAME);
         continue;
       }
       const second = find(l2, page, tag);
-      if (second !== 0 && serves(walker, access_, load<i32>(second, LANE_FLAGS))) {
+      if (second !== 0 && allows(walker, access_, load<i32>(second, LANE_FLAGS))) {
         use(l2, second);
         count(tlb, L2_HITS, 1);
         const frame = load<i32>(second, LANE_FRAME);
@@ -169,12 +167,6 @@ function keepsPlain(tlb: usize, walker: usize, frame: u64): bool {
   if (load<i32>(walker, PAGE_SHIFT) !== 12 && load<i32>(tlb, CLASS_COUNT) > 1) return false;
   if (flags >>> RESULT_PAGE_SHIFT_SHIFT > 12) store<i32>(tlb, 1, PIECES);
   return true;
-}
-
-/** As `allows` of the TLB, without keys, and for frames of 32 bits. */
-function serves(walker: usize, access: i32, flags: i32): bool {
-  const notDirty = access & WRITE & ~(flags >> DIRTY_TO_WRITE);
-  return (notDirty | <i32>load<u8>(walker + ruleIndex(access, flags & RIGHTS_ALL), RULES)) === 0;
 }
 
 /** Address of a packed event, its sign extended from bit 56. */
