@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { UserError } from '../../src/errors.ts';
 import { type BenchCounters, counterNames } from './counters.ts';
+import type { Rules } from './kernel-rules.ts';
 
 /** One run of one workload by the C program. */
 export interface CRun {
@@ -35,8 +36,9 @@ export class CProgram {
     this.path = path;
   }
 
-  run(workload: string, scale: number): CRun {
-    return parse(execFileSync(this.path, argumentsFor(workload, scale, 1), { encoding: 'utf8' }));
+  run(workload: string, scale: number, rules: Rules = 'plain'): CRun {
+    const options = [...argumentsFor(workload, scale, 1), ...(rules === 'kvm' ? ['--kvm'] : [])];
+    return parse(execFileSync(this.path, options, { encoding: 'utf8' }));
   }
 
   /** Runs so many processes at once; the speed of each. */

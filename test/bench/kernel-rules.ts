@@ -1,20 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import type { BenchCounters } from './counters.ts';
+import type { Era } from '../../src/era.ts';
+import type { BenchWorkload } from './workloads.ts';
 
 /**
- * Where a kernel does other things than the C program's shadow paging, so that these counters cannot be the same. What
- * comes out of the accesses is: `sum`, `faults` and `spages` are equal everywhere.
+ * KVM does more than plain shadow paging, and the C program does the same when told to (`--kvm`; marked in pagewalk.c):
  *
- * - A #PF that KVM hands to the guest drops the translation of its address (kvm_inject_emulated_page_fault): fewer hits.
- * - A load of CR3, or a role that changes, flushes twice: the request that goes with the new table pointer, and the load
- *   of the new root.
- * - A guest write to a shadowed table that takes an entry away flushes all translations (kvm_mmu_remote_flush_or_zap).
- * - A page fault also fills the entries around it whose guest entries are accessed (pte_prefetch), which happens where
- *   tables are shadowed under a second role.
- * - With CR0.WP clear, an entry the guest may not write becomes writable at the first write, not at the first access.
+ * - A #PF that KVM hands to the guest drops the translation of its address (kvm_inject_emulated_page_fault).
+ * - A load of CR3 flushes twice: for the guest's load (kvm_mmu_new_pgd) and for the root (kvm_mmu_load).
+ * - A guest write to a shadowed table that takes an entry away flushes all translations (kvm_mmu_pte_write).
+ * - A page fault also fills the entries around it whose guest entries are accessed (FNAME(pte_prefetch)).
+ * - With CR0.WP clear, an entry the guest may not write becomes writable at its first write (FNAME(page_fault)).
+ *
+ * With these five, all counters of a replay under a port are the C program's.
  */
-export const kernelRules: Readonly<Record<string, readonly (keyof BenchCounters)[]>> = {
-  'shadow-cr3': ['l1', 'l2', 'walks', 'refs', 'flushes'],
-  'shadow-edit': ['l1', 'l2', 'walks', 'refs', 'flushes'],
-  'shadow-wp': ['l1', 'l2', 'walks', 'refs', 'exits', 'flushes', 'fills'],
+export type Rules = 'plain' | 'kvm';
+
+/** The rules that the C program needs to do what the machine does. */
+export const rulesFor = ({ translation }: BenchWorkload): Rules => (translation === 'shadow' ? 'kvm' : 'plain');
+
+/** Those of 2008 also flush where the others need not, and have no role bit for CR0.WP; those up to v5.10 flush less often. */
+const first = ['base-role^', 'base-role'];
+const earlier = [...first, 'role-union^', 'role-union', 'v4.20', 'v5.10'];
+
+/** Eras with other rules, by workload. no-unload-v2 keeps its root, and what was translated by it, when CR0.WP changes. */
+const otherwise: Readonly<Record<string, readonly string[]>> = {
+  'shadow-1g': first,
+  'shadow-cr3': earlier,
+  'shadow-edit': earlier,
+  'shadow-wp': [...earlier, 'no-unload-v2'],
 };
+
+/** Whether an era has these rules on a workload. */
+export const hasRules = (era: Era, { name }: BenchWorkload): boolean => !otherwise[name]?.includes(era.id);

@@ -13,6 +13,9 @@
  * and prints events/s per workload with counters and a checksum, so that
  * another implementation can prove that it did the same work.
  *
+ * With --kvm the shadow workloads follow five rules of KVM's that its shadow
+ * paging has and the plain one leaves out; each is marked "KVM:" below.
+ *
  *   cc -O2 -o pagewalk pagewalk.c && ./pagewalk            (see docs/performance.md)
  */
 #define _POSIX_C_SOURCE 200809L
@@ -130,6 +133,7 @@ typedef struct {
   u32 cr3[16]; u32 space, root;        /* guest roots (gfn), current root    */
   u32 ept_root;
   u32 wp;
+  int kvm;                             /* KVM's rules (SHADOW)               */
   u64 epoch; u32 clock;
   Set1 l1[L1S]; Set2 l2[L2S];
   Psc p2, p3, p4;
@@ -183,8 +187,9 @@ static u32 leaf_flags(u32 i) {
   return PTE_P | PTE_U | ((mix32(i) & 15) ? PTE_W : 0);
 }
 
-static void sim_init(Sim *s, const Workload *w) {
+static void sim_init(Sim *s, const Workload *w, int kvm) {
   memset(s, 0, sizeof *s);
+  s->kvm = kvm;
   s->cap = 1024; s->mem = calloc(s->cap, 4096);
   s->npages = 1;                           /* frame 0 stays unused           */
   s->wp = 1; s->epoch = 1ull << 45;
@@ -291,13 +296,25 @@ static u32 sp_get(Sim *s, u32 gfn, u32 role) {
 }
 static inline u32 role_of(Sim *s, int level) { return (u32)level | s->wp << 4; }
 
+/* KVM: the absent ones of eight entries, up to the first whose guest entry is not accessed (FNAME(pte_prefetch)) */
+static void prefetch(Sim *s, const u64 *guest, u64 *shadow, u32 ix) {
+  for (u32 i = ix & ~7u; i < (ix & ~7u) + 8; i++) {
+    u64 p = guest[i];
+    if (i == ix || (shadow[i] & PTE_P)) continue;
+    if ((p & (PTE_P | PTE_A)) != (PTE_P | PTE_A)) return;
+    shadow[i] = (FRAME(p) - DATA_GFN + DATA_HFN) << 12 | PTE_P | (p & PTE_U) | ((p & PTE_D) ? p & PTE_W : 0);
+    s->fills++;
+  }
+}
+
 static Xl shadow_fault(Sim *s, u64 vpn, int write) {
   s->exits++;
   Xl x = guest_walk(s, s->cr3[s->space], vpn, write, 0, 0);
   if (!x.fl) return x;
   /* guest entry writable for the shadow once dirty; with WP=0 a supervisor write is mapped writable */
   u32 fl = PTE_P | (x.fl & PTE_U);
-  if ((x.fl & PTE_D) && ((x.fl & PTE_W) || !s->wp)) fl |= PTE_W;
+  /* KVM: with WP=0 an entry that the guest may not write becomes writable at a write only (FNAME(page_fault)) */
+  if ((x.fl & PTE_D) && ((x.fl & PTE_W) || (!s->wp && (write || !s->kvm)))) fl |= PTE_W;
   u32 g = s->cr3[s->space], t = s->root;
   for (int l = 4; l > 1; l--) {
     u32 ix = (vpn >> (9 * (l - 1))) & 511;
@@ -312,6 +329,7 @@ static Xl shadow_fault(Sim *s, u64 vpn, int write) {
   }
   s->mem[(size_t)t * 512 + (vpn & 511)] = (u64)(x.pfn - DATA_GFN + DATA_HFN) << 12 | fl;
   s->fills++;
+  if (s->kvm) prefetch(s, &s->mem[(size_t)g * 512], &s->mem[(size_t)t * 512], vpn & 511);
   return (Xl){ 0, PTE_P };
 }
 
@@ -346,6 +364,14 @@ static inline __attribute__((always_inline)) int oldest(const u32 *at, const int
 }
 #define CTZ(m) __builtin_ctz(m)
 
+static void drop(Sim *s, u64 vpn) {
+  u64 key = s->epoch | vpn;
+  Set1 *a = &s->l1[vpn & (L1S - 1)];
+  for (int i = 0; i < L1W; i++) if (a->key[i] == key) { a->key[i] = 0; a->at[i] = 0; break; }
+  Set2 *b = &s->l2[vpn & (L2S - 1)];
+  for (int i = 0; i < L2W; i++) if (b->key[i] == key) { b->key[i] = 0; b->at[i] = 0; break; }
+}
+
 static inline __attribute__((always_inline))
 void access1(Sim *s, u64 vpn, u32 write, const int mode, const int psc) {
   u64 key = s->epoch | vpn;
@@ -372,7 +398,11 @@ void access1(Sim *s, u64 vpn, u32 write, const int mode, const int psc) {
     s->walks++;
     Xl x = mode == SHADOW ? shadow_walk(s, vpn, (int)write)
                           : guest_walk(s, s->root, vpn, (int)write, mode == TWOD, psc);
-    if (!x.fl) return;
+    if (!x.fl) {
+      /* KVM: the guest gets its #PF without the translation of its address (kvm_inject_emulated_page_fault) */
+      if (mode == SHADOW && s->kvm) drop(s, vpn);
+      return;
+    }
     i2 = m2 ? CTZ(m2) : oldest(b->at, L2W);
     b->key[i2] = key; b->pfn[i2] = pfn = x.pfn; b->fl[i2] = fl = x.fl;
   }
@@ -382,11 +412,7 @@ void access1(Sim *s, u64 vpn, u32 write, const int mode, const int psc) {
 }
 
 static void invlpg(Sim *s, u64 vpn, int mode) {
-  u64 key = s->epoch | vpn;
-  Set1 *a = &s->l1[vpn & (L1S - 1)];
-  for (int i = 0; i < L1W; i++) if (a->key[i] == key) { a->key[i] = 0; a->at[i] = 0; break; }
-  Set2 *b = &s->l2[vpn & (L2S - 1)];
-  for (int i = 0; i < L2W; i++) if (b->key[i] == key) { b->key[i] = 0; b->at[i] = 0; break; }
+  drop(s, vpn);
   psc_clear(s);                 /* INVLPG drops every paging-structure-cache entry of the PCID */
   if (mode == SHADOW) s->exits++;
 }
@@ -398,8 +424,14 @@ static void pt_edit(Sim *s, u64 vpn, int mode) {
   *e = (*e ^ PTE_W) & ~(u64)(PTE_A | PTE_D);
   if (mode == SHADOW) {                     /* write-protected: exit, zap every role's entry */
     s->exits++;
+    u64 zapped = 0;
     for (int i = s->hash[sp_hash(s, t)]; i >= 0; i = s->sp[i].next)
-      if (s->sp[i].gfn == t) s->mem[(size_t)s->sp[i].frame * 512 + (vpn & 511)] = 0;
+      if (s->sp[i].gfn == t) {
+        u64 *p = &s->mem[(size_t)s->sp[i].frame * 512 + (vpn & 511)];
+        zapped |= *p & PTE_P; *p = 0;
+      }
+    /* KVM: no translation may stay that an entry taken away had given (kvm_mmu_pte_write) */
+    if (s->kvm && zapped) flush(s);
   }
 }
 
@@ -413,6 +445,8 @@ void replay_t(Sim *s, const Ev *t, u32 n, const int mode, const int psc) {
     case OP_CR3:
       s->space = t[i].lo; s->root = s->cr3[s->space];
       if (mode == SHADOW) { s->exits++; s->root = sp_get(s, s->root, role_of(s, 4)); }
+      /* KVM: one flush for the guest's load (kvm_mmu_new_pgd), one for the root loaded (kvm_mmu_load) */
+      if (mode == SHADOW && s->kvm) s->flushes++;
       flush(s); break;
     case OP_WP:
       s->wp = t[i].lo;
@@ -440,14 +474,15 @@ static int cmp(const void *a, const void *b) {
 }
 
 int main(int argc, char **argv) {
-  int runs = 5, json = 0; const char *only = NULL, *dump = NULL; double scale = 1;
+  int runs = 5, json = 0, kvm = 0; const char *only = NULL, *dump = NULL; double scale = 1;
   for (int i = 1; i < argc; i++) {
     if (!strcmp(argv[i], "--runs") && i + 1 < argc) runs = atoi(argv[++i]);
     else if (!strcmp(argv[i], "--only") && i + 1 < argc) only = argv[++i];
     else if (!strcmp(argv[i], "--scale") && i + 1 < argc) scale = atof(argv[++i]);
     else if (!strcmp(argv[i], "--dump") && i + 1 < argc) dump = argv[++i];
     else if (!strcmp(argv[i], "--json")) json = 1;
-    else { fprintf(stderr, "usage: %s [--runs N] [--only NAME] [--scale F] [--json] [--dump FILE]\n", argv[0]); return 2; }
+    else if (!strcmp(argv[i], "--kvm")) kvm = 1;
+    else { fprintf(stderr, "usage: %s [--runs N] [--only NAME] [--scale F] [--json] [--kvm] [--dump FILE]\n", argv[0]); return 2; }
   }
   if (runs < 1 || runs > 99 || scale <= 0 || scale > 100) return 2;
   if (!json) printf("%-12s %9s %8s %7s %9s %7s %8s %7s %7s  %s\n", "workload", "Mev/s", "min", "max",
@@ -460,7 +495,7 @@ int main(int argc, char **argv) {
     if (dump) { FILE *f = fopen(dump, "wb"); if (!f) return 1; fwrite(t, 8, w.events, f); fclose(f); }
     double r[99], q[99]; Sim s;
     for (int i = 0; i < runs; i++) {
-      sim_init(&s, &w);
+      sim_init(&s, &w, kvm);
       double c = now_s(CLOCK_PROCESS_CPUTIME_ID), a = now_s(CLOCK_MONOTONIC);
       replay(&s, t, w.events, w.mode, w.psc);
       double b = now_s(CLOCK_MONOTONIC), d = now_s(CLOCK_PROCESS_CPUTIME_ID);
