@@ -64,10 +64,14 @@ export class GuestCpu implements Cpu {
   readonly #hostFeatures: PagingFeatures;
   readonly #walker: Walker;
   readonly #translator: Translator;
+  #piece: Int32Array = new Int32Array(0);
   #accesses = 0;
   #flushes = 0;
   #addressFlushes = 0;
   readonly #nested: Walker | null;
+  /** The guest's registers as they were taken over last, and whether nothing else has changed since. */
+  readonly #seen = new Registers();
+  #upToDate = false;
   /** The registers hardware has in fact. */
   readonly #hardware = new Registers();
   #rootFrame = NO_ROOT;
@@ -123,11 +127,21 @@ export class GuestCpu implements Cpu {
 
   /** Takes over the guest's registers for the accesses to come. */
   registersChanged(): void {
-    const { cr0, cr3, cr4, efer } = this.registers;
+    const { registers } = this;
+    // At most entries to the guest nothing has changed.
+    if (this.#upToDate && !this.#readsPdptes() && registers.isLike(this.#seen)) return;
+    this.#upToDate = true;
+    this.#seen.copy(registers);
+    const { cr0, cr3, cr4, efer } = registers;
     this.#addressHigh = (efer & EFER.LME) !== 0 && (cr0 & CR0.PG) !== 0 ? -1 : 0;
     this.tlb.setContext(GUEST_ASID, (cr4 & CR4.PCIDE) !== 0 ? cr3 & CR3_PCID : 0);
     if (this.#nested !== null) this.#loadTwoDimensional();
     else this.#loadShadow();
+  }
+
+  /** Whether PDPTEs are in force, which each entry loads again: from KVM's table, or from where KVM keeps the guest's. */
+  #readsPdptes(): boolean {
+    return this.#nested === null ? this.#rootLevels === 3 : this.#walker.pdptes !== null;
   }
 
   /** Hardware works out EFER.LMA itself, whatever KVM stored: long mode is LME and paging. SDM vol. 3A 10.8.5. */
@@ -182,6 +196,7 @@ export class GuestCpu implements Cpu {
 
   setShadowNx(on: boolean): void {
     this.#shadowNx = on;
+    this.#upToDate = false;
   }
 
   flushCurrent(): void {
@@ -195,7 +210,9 @@ export class GuestCpu implements Cpu {
 
   flushAddress(gva: number): void {
     this.#addressFlushes++;
-    this.tlb.flushAddress(gva % 2 ** 32, Math.floor(gva / 2 ** 32) & this.#addressHigh);
+    // Not `%`, which is a call into the C library.
+    const high = Math.floor(gva / 2 ** 32);
+    this.tlb.flushAddress(gva - high * 2 ** 32, high & this.#addressHigh);
   }
 
   /**
@@ -209,20 +226,26 @@ export class GuestCpu implements Cpu {
     return this.#outcome(this.#translator.access(lo, hi, access), lo, hi);
   }
 
+  /** Opens a piece of a packed trace (src/sim/translator.ts says which form) for `run`, up to event `to`. */
+  open(piece: Int32Array, to: number): void {
+    this.#piece = piece;
+    this.#translator.open(piece, to);
+  }
+
   /**
-   * Performs accesses of a packed trace (src/sim/translator.ts says which form) from number `from` to the first that is
-   * not DONE, or the first event that is no access, or `to`. Returns where it stopped; `outcome` is that access's OUTCOME,
-   * DONE when none stopped it. Page numbers have no bits above 31:0 outside long mode.
+   * Performs the accesses of the piece from number `from` to the first that is not DONE, or the first event that is no
+   * access, or the end. Returns where it stopped; `outcome` is that access's OUTCOME, DONE when none stopped it. Page numbers
+   * have no bits above 31:0 outside long mode.
    */
-  run(trace: Int32Array, from: number, to: number): number {
+  run(from: number): number {
     const user = this.registers.cpl === 3 ? ACCESS.USER : 0;
-    const at = this.#translator.run(trace, from, to, user);
+    const at = this.#translator.run(from, user);
     const { fault } = this.#translator;
     this.#accesses += at - from + (fault === FAULT.NONE ? 0 : 1);
     if (fault === FAULT.NONE) this.outcome = OUTCOME.DONE;
     else {
-      const page = trace[2 * at]!;
-      this.outcome = this.#outcome(fault, page << 12, addressHighOf(page, trace[2 * at + 1]!));
+      const page = this.#piece[2 * at]!;
+      this.outcome = this.#outcome(fault, page << 12, addressHighOf(page, this.#piece[2 * at + 1]!));
     }
     return at;
   }

@@ -40,6 +40,19 @@ export class Registers {
   /** PDPTE0 to PDPTE3 as low and high halves, as PAE paging keeps them since the last load. SDM vol. 3A 4.4.1. */
   readonly pdptes = new Int32Array(8);
 
+  /** Whether every value but those of the PDPTEs is that of `other`. */
+  isLike(other: Registers): boolean {
+    return (
+      this.cr0 === other.cr0 &&
+      this.cr3 === other.cr3 &&
+      this.cr4 === other.cr4 &&
+      this.efer === other.efer &&
+      this.rflagsAc === other.rflagsAc &&
+      this.pkru === other.pkru &&
+      this.cpl === other.cpl
+    );
+  }
+
   /** Takes over every value of `from`. */
   copy(from: Registers): void {
     this.cr0 = from.cr0;

@@ -1,37 +1,65 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { FrameMap } from './frame-map.ts';
-
-/** PCIDs are 12 bits wide (SDM vol. 3A 4.10.1); one context more holds the global translations of an address space id. */
-const GLOBAL_CONTEXT = 4096;
-const CONTEXTS = GLOBAL_CONTEXT + 1;
 
 /** Generations are 17 bits wide, the room that a tag leaves beside page-number bits. */
 const GENERATIONS = 2 ** 17;
 
+/** The translations of one address space id (ASID or VPID) and PCID, or the global ones of an address space id. */
+interface Context {
+  generation: number;
+}
+
+/** One address space id: the floors below which generations of its contexts are stale, and these. */
+interface AddressSpace {
+  floor: number;
+  globalFloor: number;
+  readonly global: Context;
+  readonly byPcid: Map<number, Context>;
+}
+
 /**
- * Makes flushes constant-time. Every context (ASID or VPID, and PCID; or the global translations of an ASID) has a
- * generation, a number that stands in the tags of its entries. A flush gives it a new one, and old entries match no more.
- * Generations only grow, so a flush of many contexts is a floor below which a generation is stale.
+ * Makes flushes constant-time. Every context has a generation, a number that stands in the tags of its entries. A flush gives
+ * it a new one, and old entries match no more. Generations only grow, so a flush of many contexts is a floor below which a
+ * generation is stale.
+ *
+ * One context is the current one, whose generation is asked for after every flush.
  */
 export class TlbContexts {
-  readonly #generations = new FrameMap();
-  readonly #floors = new FrameMap();
+  #spaces = new Map<number, AddressSpace>();
   #floorOfAll = 1;
   #last = 0;
+  #asid = 0;
+  #pcid = 0;
+  #space = this.#spaceOf(0);
+  #context = contextIn(this.#space, 0);
 
   /** How many more generations there are before `renumber` is due. */
   get room(): number {
     return GENERATIONS - 1 - this.#last;
   }
 
-  /** Generation of a context, from 1. Throws when there is no room. */
-  generation(asid: number, pcid: number): number {
-    return this.#current(asid * CONTEXTS + pcid, asid * 2);
+  /** Makes a context the current one. False when it was. */
+  enter(asid: number, pcid: number): boolean {
+    if (asid === this.#asid && pcid === this.#pcid) return false;
+    this.#asid = asid;
+    this.#pcid = pcid;
+    this.#find();
+    return true;
   }
 
-  /** Generation of the global translations of an address space id. */
-  globalGeneration(asid: number): number {
-    return this.#current(asid * CONTEXTS + GLOBAL_CONTEXT, asid * 2 + 1);
+  /** Generation of the current context, from 1. Throws when there is no room. */
+  current(): number {
+    return this.#renewed(this.#context, this.#space.floor);
+  }
+
+  /** Generation of the global translations of its address space id. */
+  currentGlobal(): number {
+    return this.#renewed(this.#space.global, this.#space.globalFloor);
+  }
+
+  /** Generation of any context. */
+  generation(asid: number, pcid: number): number {
+    const space = this.#spaceOf(asid);
+    return this.#renewed(contextIn(space, pcid), space.floor);
   }
 
   flushAll(): void {
@@ -40,23 +68,25 @@ export class TlbContexts {
 
   /** Every PCID of an address space id, without its global translations. */
   flushNonGlobal(asid: number): void {
-    this.#floors.set(asid * 2, this.#last + 1);
+    this.#spaceOf(asid).floor = this.#last + 1;
   }
 
   flushGlobal(asid: number): void {
-    this.#floors.set(asid * 2 + 1, this.#last + 1);
+    this.#spaceOf(asid).globalFloor = this.#last + 1;
   }
 
   flushPcid(asid: number, pcid: number): void {
-    this.#generations.delete(asid * CONTEXTS + pcid);
+    contextIn(this.#spaceOf(asid), pcid).generation = 0;
   }
 
-  /** Takes over every generation of another TLB's contexts. */
+  /** Takes over every generation of another TLB's contexts, and which is the current one. */
   copyFrom(other: TlbContexts): void {
-    this.#generations.copyFrom(other.#generations);
-    this.#floors.copyFrom(other.#floors);
+    this.#spaces = structuredClone(other.#spaces);
     this.#floorOfAll = other.#floorOfAll;
     this.#last = other.#last;
+    this.#asid = other.#asid;
+    this.#pcid = other.#pcid;
+    this.#find();
   }
 
   /**
@@ -64,32 +94,53 @@ export class TlbContexts {
    * those without one are stale.
    */
   renumber(): ReadonlyMap<number, number> {
-    const live = [...this.#generations.entries()].filter(([context, generation]) => {
-      const asid = Math.floor(context / CONTEXTS);
-      const floorKey = asid * 2 + (context % CONTEXTS === GLOBAL_CONTEXT ? 1 : 0);
-      return this.#isCurrent(generation, floorKey);
-    });
-    this.#generations.clear();
-    this.#floors.clear();
+    const numbers = new Map<number, number>();
+    const floorOfAll = this.#floorOfAll;
     this.#floorOfAll = 1;
     this.#last = 0;
-    return new Map(
-      live.map(([context, generation]) => {
-        this.#generations.set(context, ++this.#last);
-        return [generation, this.#last];
-      }),
-    );
+    const renumber = (context: Context, floor: number): void => {
+      const { generation } = context;
+      const isStale = generation < floorOfAll || generation < floor;
+      context.generation = isStale ? 0 : ++this.#last;
+      if (!isStale) numbers.set(generation, this.#last);
+    };
+    for (const space of this.#spaces.values()) {
+      for (const context of space.byPcid.values()) renumber(context, space.floor);
+      renumber(space.global, space.globalFloor);
+      space.floor = 0;
+      space.globalFloor = 0;
+    }
+    return numbers;
   }
 
-  #current(context: number, floorKey: number): number {
-    const generation = this.#generations.get(context);
-    if (this.#isCurrent(generation, floorKey)) return generation;
-    if (this.room === 0) throw new Error('tlb: out of generations');
-    this.#generations.set(context, ++this.#last);
-    return this.#last;
+  #find(): void {
+    this.#space = this.#spaceOf(this.#asid);
+    this.#context = contextIn(this.#space, this.#pcid);
   }
 
-  #isCurrent(generation: number, floorKey: number): boolean {
-    return generation >= this.#floorOfAll && generation >= this.#floors.get(floorKey);
+  #spaceOf(asid: number): AddressSpace {
+    let space = this.#spaces.get(asid);
+    if (space === undefined) {
+      space = { floor: 0, globalFloor: 0, global: { generation: 0 }, byPcid: new Map() };
+      this.#spaces.set(asid, space);
+    }
+    return space;
   }
+
+  #renewed(context: Context, floor: number): number {
+    if (context.generation < this.#floorOfAll || context.generation < floor) {
+      if (this.room === 0) throw new Error('tlb: out of generations');
+      context.generation = ++this.#last;
+    }
+    return context.generation;
+  }
+}
+
+function contextIn({ byPcid }: AddressSpace, pcid: number): Context {
+  let context = byPcid.get(pcid);
+  if (context === undefined) {
+    context = { generation: 0 };
+    byPcid.set(pcid, context);
+  }
+  return context;
 }

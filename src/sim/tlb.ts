@@ -19,6 +19,7 @@ import {
   TAG,
   TLB_BYTES,
 } from './core/layout.ts';
+import type { Core } from './core.ts';
 import type { PhysicalMemory } from './memory.ts';
 import type { PagingStructureCaches } from './paging-structure-caches.ts';
 import { TlbContexts } from './tlb-contexts.ts';
@@ -61,17 +62,15 @@ export class Tlb {
   readonly block: number;
   /** Flush operations of every kind. */
   flushes = 0;
-  readonly #memory: PhysicalMemory;
+  readonly #core: Core;
   readonly #words: Int32Array;
   readonly #counts: Float64Array;
   readonly #contexts = new TlbContexts();
-  #asid = 0;
-  #pcid = 0;
 
   constructor(memory: PhysicalMemory, shape: TlbShape, caches: PagingStructureCaches | null = null) {
     const { pageShifts } = shape;
     if (pageShifts[0] !== 12 || pageShifts.length > 4) throw new Error(`tlb: page shifts ${pageShifts}`);
-    this.#memory = memory;
+    this.#core = memory.core;
     this.block = memory.reserve(TLB_BYTES);
     this.#words = memory.wordsAt(this.block, TLB_BYTES / 4);
     this.#counts = memory.doublesAt(this.block, TLB_BYTES / 8);
@@ -111,10 +110,7 @@ export class Tlb {
   /** The context that lookups and fills use from now on. Flushes nothing. */
   setContext(asid: number, pcid: number): void {
     // At every entry to the guest it is the same one, and a flush renews its tags by itself.
-    if (asid === this.#asid && pcid === this.#pcid) return;
-    this.#asid = asid;
-    this.#pcid = pcid;
-    this.#retag();
+    if (this.#contexts.enter(asid, pcid)) this.#retag();
   }
 
   /**
@@ -122,12 +118,12 @@ export class Tlb {
    * not dirty at a write, does not count: the tables may say more by now, and a write must mark them. Returns a HIT.
    */
   lookup(lo: number, hi: number, access: number, walker: Walker): number {
-    return this.#memory.core.lookUp(this.block, walker.block, lo, hi, access);
+    return this.#core.lookUp(this.block, walker.block, lo, hi, access);
   }
 
   /** Keeps what the walker's last walk, of this address, reached. What cannot be read cannot be kept (EPT). */
   fill(lo: number, hi: number, walker: Walker): void {
-    this.#memory.core.fill(this.block, walker.block, lo, hi);
+    this.#core.fill(this.block, walker.block, lo, hi);
   }
 
   /** Takes over everything from a TLB of the same shape: entries, contexts, counts. */
@@ -138,8 +134,6 @@ export class Tlb {
     this.#words.set(other.#words.subarray(TAG / 4), TAG / 4);
     this.flushes = other.flushes;
     this.#contexts.copyFrom(other.#contexts);
-    this.#asid = other.#asid;
-    this.#pcid = other.#pcid;
   }
 
   /** Everything, of every address space. */
@@ -170,19 +164,19 @@ export class Tlb {
   /** One address of the current context, global or not (INVLPG), and all cached upper-level entries. */
   flushAddress(lo: number, hi: number): void {
     this.#dropAddress(lo, hi, this.#words[TAG / 4]!, this.#words[GLOBAL_TAG / 4]!);
-    this.#flushed();
   }
 
   /** One address of one PCID; global translations stay (INVPCID type 0). */
   flushAddressOf(asid: number, pcid: number, lo: number, hi: number): void {
-    this.#makeRoom();
+    // Makes room first, as the other context may need a generation.
+    this.#retag();
     const tag = this.#contexts.generation(asid, pcid) << GENERATION_SHIFT;
     this.#dropAddress(lo, hi, tag, tag);
-    this.#flushed();
   }
 
   #dropAddress(lo: number, hi: number, tag: number, otherTag: number): void {
-    this.#memory.core.dropAddress(this.block, lo, hi, tag, otherTag);
+    this.flushes++;
+    this.#core.dropAddress(this.block, lo, hi, tag, otherTag);
     this.caches?.clear();
   }
 
@@ -193,9 +187,9 @@ export class Tlb {
 
   #retag(): void {
     this.#makeRoom();
-    const tag = this.#contexts.generation(this.#asid, this.#pcid) << GENERATION_SHIFT;
+    const tag = this.#contexts.current() << GENERATION_SHIFT;
     this.#words[TAG / 4] = tag;
-    this.#words[GLOBAL_TAG / 4] = this.#contexts.globalGeneration(this.#asid) << GENERATION_SHIFT;
+    this.#words[GLOBAL_TAG / 4] = this.#contexts.currentGlobal() << GENERATION_SHIFT;
     if (this.caches !== null) this.caches.tag = tag;
   }
 

@@ -15,6 +15,7 @@ import {
   WINDOW,
   WINDOW_EVENTS,
 } from './core/layout.ts';
+import type { Core } from './core.ts';
 import type { Tlb } from './tlb.ts';
 import type { Walker } from './walk.ts';
 import { FAULT } from './walk-result.ts';
@@ -22,8 +23,8 @@ import { FAULT } from './walk-result.ts';
 const KIND_SHIFT = 24;
 /** The last kind of event that is an access. */
 const WRITE_EVENT = 1;
-/** Fewest events that go into the window at once. */
-const FEWEST = 8;
+/** The piece of a trace before one is opened. */
+const NO_PIECE = new Int32Array(0);
 
 /** High half of the address in a packed access, with bits 63:57 as bit 56. */
 export const addressHighOf = (page: number, word: number): number => (page >>> 20) | ((word << 19) >> 7);
@@ -40,14 +41,19 @@ export class Translator {
   readonly #words: Int32Array;
   readonly #counts: Float64Array;
   readonly #window: Int32Array;
-  /** Events that go into the window next: more while runs are long. */
-  #ahead = FEWEST;
+  readonly #core: Core;
+  /** The piece of a trace that is open, up to an event of it; and which of its events are in the window. */
+  #piece: Int32Array = NO_PIECE;
+  #pieceEnd = 0;
+  #windowStart = 0;
+  #windowEnd = 0;
 
   constructor(tlb: Tlb, walker: Walker) {
     if (tlb.caches !== walker.caches) throw new Error('translator: TLB and walker have different upper-level caches');
     const { memory } = walker;
     this.tlb = tlb;
     this.walker = walker;
+    this.#core = memory.core;
     this.#block = memory.reserve(CPU_BYTES);
     this.#words = memory.wordsAt(this.#block, WINDOW / 4);
     this.#counts = memory.doublesAt(this.#block, WINDOW / 8);
@@ -107,40 +113,46 @@ export class Translator {
 
   /** Translates an address for an access (ACCESS bits). Returns a FAULT; details of one are in `walker.result`. */
   access(lo: number, hi: number, access: number): number {
-    const { memory } = this.walker;
-    const fault = memory.core.access(this.#block, lo, hi, access);
-    memory.collectMarks();
+    const fault = this.#core.access(this.#block, lo, hi, access);
+    this.walker.memory.collectMarks();
     return fault;
   }
 
   /**
-   * Performs accesses of a packed trace, each as `access` would, from number `from` to the first that faults, or the first
-   * event that is no access, or `to`. Returns where it stopped, and `fault` says whether a fault did. Two words an access:
-   * bits 31:0 of the page number; and its bits 44:32, with 0 (read) or 1 (write) in bits 31:24. `user` is ACCESS.USER or 0.
+   * Opens a piece of a packed trace for `run`, up to event `to`; it must not change until another one is opened. Two words an
+   * event: bits 31:0 of the page number; and its bits 44:32, with the kind in bits 31:24, of which 0 (read) and 1 (write) are
+   * accesses.
    */
-  run(trace: Int32Array, from: number, to: number, user: number): number {
+  open(piece: Int32Array, to: number): void {
+    this.#piece = piece;
+    this.#pieceEnd = to;
+    this.#windowEnd = 0;
+    this.#windowStart = 0;
+  }
+
+  /**
+   * Performs the accesses of the piece, each as `access` would, from number `from` to the first that faults, or the first
+   * event that is no access, or the end. Returns where it stopped, and `fault` says whether a fault did. `user` is
+   * ACCESS.USER or 0.
+   */
+  run(from: number, user: number): number {
+    const piece = this.#piece;
     const { memory } = this.walker;
     let at = from;
     this.#words[CPU_FAULT / 4] = FAULT.NONE;
-    while (at < to && trace[2 * at + 1]! >>> KIND_SHIFT <= WRITE_EVENT) {
-      const count = Math.min(to - at, this.#ahead);
-      this.#open(trace, at, count);
-      const done = memory.core.run(this.#block, 0, count, user);
+    while (at < this.#pieceEnd && piece[2 * at + 1]! >>> KIND_SHIFT <= WRITE_EVENT && this.fault === FAULT.NONE) {
+      if (at < this.#windowStart || at >= this.#windowEnd) this.#moveWindow(at);
+      const start = this.#windowStart;
+      at = start + this.#core.run(this.#block, at - start, this.#windowEnd - start, user);
       memory.collectMarks();
-      at += done;
-      this.#ahead = Math.min(WINDOW_EVENTS, Math.max(FEWEST, 2 * done));
-      if (this.fault !== FAULT.NONE) break;
     }
     return at;
   }
 
-  /** Copies events into the window. */
-  #open(trace: Int32Array, from: number, count: number): void {
-    const window = this.#window;
-    if (count > 64) {
-      window.set(trace.subarray(2 * from, 2 * (from + count)));
-      return;
-    }
-    for (let i = 0; i < 2 * count; i++) window[i] = trace[2 * from + i]!;
+  #moveWindow(start: number): void {
+    const end = Math.min(start + WINDOW_EVENTS, this.#pieceEnd);
+    this.#window.set(this.#piece.subarray(2 * start, 2 * end));
+    this.#windowStart = start;
+    this.#windowEnd = end;
   }
 }

@@ -94,8 +94,12 @@ export class FusedCpu implements TraceCpu {
     };
   }
 
-  run(trace: Int32Array, from: number, to: number): number {
-    const at = this.#own.run(trace, from, to);
+  open(piece: Int32Array, to: number): void {
+    this.#own.open(piece, to);
+  }
+
+  run(from: number): number {
+    const at = this.#own.run(from);
     this.shared.spreadMarks();
     return at;
   }
@@ -257,17 +261,7 @@ export class FusedCpu implements TraceCpu {
 }
 
 function sameRegisters(a: Registers, b: Registers): boolean {
-  if (
-    a.cr0 !== b.cr0 ||
-    a.cr3 !== b.cr3 ||
-    a.cr4 !== b.cr4 ||
-    a.efer !== b.efer ||
-    a.rflagsAc !== b.rflagsAc ||
-    a.pkru !== b.pkru ||
-    a.cpl !== b.cpl
-  ) {
-    return false;
-  }
+  if (!a.isLike(b)) return false;
   for (let half = 0; half < a.pdptes.length; half++) if (a.pdptes[half] !== b.pdptes[half]) return false;
   return true;
 }

@@ -76,8 +76,9 @@ export class FusedReplay {
 function runTogether(group: Group, trace: Int32Array, to: number): Group[] {
   const { members } = group;
   const [lead] = members;
+  lead.cpu.open(trace, to);
   while (group.at < to) {
-    const stopped = lead.cpu.run(trace, group.at, to);
+    const stopped = lead.cpu.run(group.at);
     for (const { replay } of members) replay.passed(stopped - group.at);
     group.at = stopped;
     if (stopped === to) break;

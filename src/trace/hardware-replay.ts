@@ -68,8 +68,9 @@ export class HardwareReplay {
   run(trace: Int32Array, from: number, to: number): void {
     const { cpu } = this;
     const registers = this.#registers;
+    cpu.open(trace, to);
     for (let at = from; at < to; at++) {
-      at = cpu.run(trace, at, to, registers.cpl === 3 ? ACCESS.USER : 0);
+      at = cpu.run(at, registers.cpl === 3 ? ACCESS.USER : 0);
       if (at < to) this.#control(trace[2 * at]!, trace[2 * at + 1]!, this.events + at - from);
     }
     this.events += to - from;

@@ -34,6 +34,7 @@ export type TraceCpu = Cpu &
     | 'exitAddress'
     | 'exitCode'
     | 'access'
+    | 'open'
     | 'run'
     | 'cost'
     | 'registersChanged'
@@ -152,8 +153,9 @@ export class TraceReplay {
   /** Replays events `from` to `to` of a piece. UserError for an event that the guest cannot do. */
   run(trace: Int32Array, from: number, to: number): void {
     let at = from;
+    this.cpu.open(trace, to);
     while (at < to && this.#stopped === null) {
-      const stopped = this.cpu.run(trace, at, to);
+      const stopped = this.cpu.run(at);
       this.passed(stopped - at);
       at = stopped;
       if (at < to && !this.step(trace[2 * at]!, trace[2 * at + 1]!)) at++;

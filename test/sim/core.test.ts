@@ -329,8 +329,9 @@ describe('packed traces', () => {
             trace[2 * i + 1] = (write << 24) | ((hi >>> 12) & 0x1fff);
           });
           const gotFaults: number[] = [];
+          many.open(trace, accesses.length);
           for (let at = 0; at < accesses.length; at++) {
-            at = many.run(trace, at, accesses.length, user);
+            at = many.run(at, user);
             if (many.fault !== FAULT.NONE) gotFaults.push(at, many.fault);
           }
           expect(gotFaults).toEqual(faults);

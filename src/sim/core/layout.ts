@@ -177,5 +177,5 @@ export const CPU_FRAME = 56;
 export const PASSES_FAULTS = 64;
 /** Events of a packed trace, 8 bytes each. */
 export const WINDOW = 72;
-export const WINDOW_EVENTS = 4096;
+export const WINDOW_EVENTS = 1024;
 export const CPU_BYTES = 32840;
