@@ -38,7 +38,11 @@ export class EventLog {
   #depth = 0;
   #by = '';
   #bits = '';
-  #lost: Reason | null = null;
+  /** Whether the current root was lost, and then what was said and what was running. */
+  #lost = false;
+  #lostBy = '';
+  #lostBits = '';
+  readonly #lostChain: string[] = [];
   /** Called for each root load, with the reason the previous root was lost (null for a first load). */
   onRootLoad: ((reason: Reason | null) => void) | null = null;
   /** Called for each call of a probed function, and of one that only `called` names, with the probed function around it. */
@@ -77,18 +81,27 @@ export class EventLog {
 
   /** The current root became invalid, here and now. The first loss before a load is the one that counts. */
   rootLost(): void {
-    this.#lost ??= { by: this.#by, bits: this.#bits, chain: this.#chain.slice(0, this.#depth) };
+    if (this.#lost) return;
+    this.#lost = true;
+    this.#lostBy = this.#by;
+    this.#lostBits = this.#bits;
+    this.#lostChain.length = 0;
+    for (let i = 0; i < this.#depth; i++) this.#lostChain.push(this.#chain[i]!);
   }
 
   /** A lookup found a usable root again, so the loss led to no load. */
   rootFound(): void {
-    this.#lost = null;
+    this.#lost = false;
   }
 
   /** A root was built or taken for the current MMU. */
   rootLoaded(): void {
-    this.onRootLoad?.(this.#lost);
-    this.#lost = null;
+    if (this.onRootLoad !== null) this.onRootLoad(this.#lost ? this.#reason() : null);
+    this.#lost = false;
+  }
+
+  #reason(): Reason {
+    return { by: this.#lostBy, bits: this.#lostBits, chain: [...this.#lostChain] };
   }
 
   /** The entries since the last call. */

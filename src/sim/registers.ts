@@ -62,7 +62,8 @@ export class Registers {
     this.rflagsAc = from.rflagsAc;
     this.pkru = from.pkru;
     this.cpl = from.cpl;
-    this.pdptes.set(from.pdptes);
+    // Not `set`, which is a call out of compiled code.
+    for (let half = 0; half < 8; half++) this.pdptes[half] = from.pdptes[half]!;
   }
 }
 
