@@ -171,7 +171,7 @@ class Vcpu implements EraVcpu {
     if (!this.#handle_exit()) return 'failed';
     const ept = vcpu.kvm.vm.host.tdp === 'ept';
     const result = ept
-      ? kvm_mmu_page_fault(vcpu, address - (address % 4096), 0)
+      ? kvm_mmu_page_fault(vcpu, address - (address & 0xfff), 0)
       : kvm_mmu_page_fault(vcpu, address, code >>> 0);
     if (result === FAULT_EMULATE) return 'emulate';
     return vcpu.exception.pending ? 'injected' : 'retry';

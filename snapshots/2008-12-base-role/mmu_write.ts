@@ -80,7 +80,7 @@ function mmu_guess_page_from_pte_write(vcpu: kvm_vcpu, gpa: number, bytes: numbe
   let hi = 0;
   if (is_pae(vcpu)) {
     if (gpa % bytes !== 0) return;
-    const entry = gpa - (gpa % 8);
+    const entry = gpa - (gpa & 7);
     lo = memory.read32(entry) | 0;
     hi = memory.read32(entry + 4) | 0;
   } else if (bytes === 4 && gpa % 4 === 0) lo = memory.read32(gpa) | 0;
@@ -124,7 +124,7 @@ export function kvm_mmu_pte_write(vcpu: kvm_vcpu, gpa: number, bytes: number, gu
   const { kvm } = vcpu;
   const { pages, counters, log } = kvm.vm;
   const gfn = Math.floor(gpa / 4096);
-  const offset = gpa % 4096;
+  const offset = gpa & 0xfff;
   const by = 'kvm_mmu_pte_write';
   mmu_guess_page_from_pte_write(vcpu, gpa, bytes);
   kvm_mmu_access_page(vcpu, gfn);
@@ -153,7 +153,7 @@ function update_page(vcpu: kvm_vcpu, sp: number, gpa: number, pte_size: number):
   const { kvm } = vcpu;
   const { memory } = kvm.vm;
   const role = kvm.sp(sp);
-  let page_offset = gpa % 4096;
+  let page_offset = gpa & 0xfff;
   let npte = 1;
   if (pte_size === 4) {
     page_offset *= 2;

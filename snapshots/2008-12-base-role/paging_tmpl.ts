@@ -133,7 +133,7 @@ export function walk_addr(
 /** v2.6.29 paging_tmpl.h gva_to_gpa:519: a walk for a supervisor's read, so the emulator's accesses are not checked here */
 function gva_to_gpa(type: PTTYPE, vcpu: kvm_vcpu, vaddr: number): number {
   if (!walk_addr(type, vcpu, vaddr, { write: false, user: false, fetch: false })) return UNMAPPED_GVA;
-  return vcpu.walker.gfn * 4096 + (vaddr % 4096);
+  return vcpu.walker.gfn * 4096 + (vaddr & 0xfff);
 }
 
 /** One instance of the template. */

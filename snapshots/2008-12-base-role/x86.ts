@@ -125,7 +125,7 @@ export const load_pdptrs = probe(
   'load_pdptrs',
   ({ kvm, registers }: kvm_vcpu, cr3: number): boolean => {
     const { memory } = kvm.vm;
-    const table = cr3 - (cr3 % 32);
+    const table = cr3 - (cr3 & 0x1f);
     if (!kvm.vm.memslots.isVisible(Math.floor(table / 4096))) return false;
     for (let i = 0; i < 4; i++) {
       const lo = memory.read32(table + 8 * i);
@@ -143,7 +143,7 @@ function pdptrs_changed(vcpu: kvm_vcpu): boolean {
   if (is_long_mode(vcpu) || !is_pae(vcpu)) return false;
   const { memory, memslots } = vcpu.kvm.vm;
   const { cr3, pdptes } = vcpu.registers;
-  const table = cr3 - (cr3 % 32);
+  const table = cr3 - (cr3 & 0x1f);
   if (!memslots.isVisible(Math.floor(table / 4096))) return true;
   for (let word = 0; word < 8; word++) if ((memory.read32(table + 4 * word) | 0) !== pdptes[word]) return true;
   return false;

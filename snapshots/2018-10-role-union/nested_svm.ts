@@ -17,7 +17,7 @@ import { kvm_set_cr3 } from './x86.ts';
 export function nested_svm_get_tdp_pdptr(vcpu: kvm_vcpu, index: number): { readonly lo: number; readonly hi: number } {
   const { memory } = vcpu.kvm.vm;
   const cr3 = vcpu.nested.pointer ?? 0;
-  const at = cr3 - (cr3 % 32) + 8 * index;
+  const at = cr3 - (cr3 & 0x1f) + 8 * index;
   return { lo: memory.read32(at) | 0, hi: memory.read32(at + 4) | 0 };
 }
 

@@ -89,7 +89,7 @@ export function em_rsm(vcpu: kvm_vcpu): void {
 /** v4.20 emulate.c rsm_enter_protected_mode: PCIDE waits until long mode is on. False: a value was refused. */
 function rsm_enter_protected_mode(vcpu: kvm_vcpu, cr0: number, cr3: number, cr4: number): boolean {
   const pcide = (cr4 & CR4.PCIDE) !== 0;
-  const pcid = pcide ? cr3 % 4096 : 0;
+  const pcid = pcide ? cr3 & 0xfff : 0;
   if (kvm_set_cr3(vcpu, cr3 - pcid, false)) return false;
   if (kvm_set_cr4(vcpu, cr4 & ~CR4.PCIDE)) return false;
   if (kvm_set_cr0(vcpu, cr0, false)) return false;

@@ -216,14 +216,14 @@ export function walk_addr(vcpu: kvm_vcpu, type: pttype, addr: number, access: nu
 /** FNAME(gva_to_gpa): guest-physical address, or UNMAPPED_GVA with `vcpu.fault`. */
 export function gva_to_gpa(vcpu: kvm_vcpu, type: pttype, addr: number, access: number): number {
   const walker = walk_addr(vcpu, type, addr, access);
-  return walker === null ? UNMAPPED_GVA : walker.gfn * 4096 + (addr % 4096);
+  return walker === null ? UNMAPPED_GVA : walker.gfn * 4096 + (addr & 0xfff);
 }
 
 /** FNAME(gva_to_gpa_nested): L2's address to L1's, through L2's tables and then L1's nested ones. */
 export function gva_to_gpa_nested(vcpu: kvm_vcpu, type: pttype, addr: number, access: number): number {
   const walker = vcpu.nested_walker;
   return walk_addr_generic(walker, vcpu, type, vcpu.nested_mmu, addr, access)
-    ? walker.gfn * 4096 + (addr % 4096)
+    ? walker.gfn * 4096 + (addr & 0xfff)
     : UNMAPPED_GVA;
 }
 

@@ -330,7 +330,7 @@ function direct_page_fault(vcpu: kvm_vcpu, addr: number, error_code: number, max
 
 /** v5.10.262 mmu.c nonpaging_page_fault: PAE tables, 2 MiB mappings at most. */
 export const nonpaging_page_fault = (vcpu: kvm_vcpu, addr: number, error_code: number): number =>
-  direct_page_fault(vcpu, addr - (addr % 4096), error_code, PT_DIRECTORY_LEVEL);
+  direct_page_fault(vcpu, addr - (addr & 0xfff), error_code, PT_DIRECTORY_LEVEL);
 
 /** v5.10.262 mmu.c kvm_tdp_page_fault */
 export const kvm_tdp_page_fault = (vcpu: kvm_vcpu, addr: number, error_code: number): number =>

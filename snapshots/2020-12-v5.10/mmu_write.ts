@@ -46,7 +46,7 @@ function need_remote_flush(kvm: kvm, old: { lo: number; hi: number }, lo: number
 function mmu_pte_write_fetch_gpte(vcpu: kvm_vcpu, gpa: number, bytes: number) {
   const { memory } = vcpu.kvm.vm;
   if (is_pae(vcpu) && bytes === 4) {
-    const base = gpa - (gpa % 8);
+    const base = gpa - (gpa & 7);
     return { gpa: base, bytes: 8, lo: memory.read32(base) | 0, hi: memory.read32(base + 4) | 0 };
   }
   if (bytes === 4) return { gpa, bytes, lo: read_unaligned(vcpu, gpa), hi: 0 };
@@ -74,7 +74,7 @@ function detect_write_flooding(kvm: kvm, sp: number): boolean {
 
 /** v5.10.262 mmu.c:4931 detect_write_misaligned. Single bytes at the start of an entry are status bits, and fine. */
 export function detect_write_misaligned(kvm: kvm, sp: number, gpa: number, bytes: number): boolean {
-  const offset = gpa % 4096;
+  const offset = gpa & 0xfff;
   const pte_size = page_role.gpte_is_8_bytes(kvm.page(sp), 'detect_write_misaligned') !== 0 ? 8 : 4;
   if ((offset & (pte_size - 1)) === 0 && bytes === 1) return false;
   return ((offset ^ (offset + bytes - 1)) & ~(pte_size - 1)) !== 0 || bytes < 4;
@@ -90,7 +90,7 @@ export function get_written_sptes(
   gpa: number,
 ): { readonly index: number; readonly nspte: number } {
   const page = kvm.page(sp);
-  let page_offset = gpa % 4096;
+  let page_offset = gpa & 0xfff;
   let nspte = 1;
   if (page_role.gpte_is_8_bytes(page, 'get_written_sptes') === 0) {
     page_offset *= 2;

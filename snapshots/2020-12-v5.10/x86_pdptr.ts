@@ -11,10 +11,10 @@ import type { kvm_mmu, kvm_vcpu } from './types.ts';
 
 /** Where the table that CR3 names is in L1's memory; -1 when there is no RAM. `mmu` translates L2's addresses. */
 function pdpt_gpa(vcpu: kvm_vcpu, mmu: kvm_mmu, cr3: number): number {
-  const table = cr3 - (cr3 % 32);
-  const real = translate_gpa(vcpu, mmu, table - (table % 4096), PFERR_USER_MASK | PFERR_WRITE_MASK);
+  const table = cr3 - (cr3 & 0x1f);
+  const real = translate_gpa(vcpu, mmu, table - (table & 0xfff), PFERR_USER_MASK | PFERR_WRITE_MASK);
   if (real === UNMAPPED_GVA || !vcpu.kvm.vm.memslots.isVisible(Math.floor(real / 4096))) return -1;
-  return real - (real % 4096) + (table % 4096);
+  return real - (real & 0xfff) + (table & 0xfff);
 }
 
 /** Bits 8:5 and 2:1 of a PDPTE. */
@@ -53,7 +53,7 @@ export function pdptrs_changed(vcpu: kvm_vcpu): boolean {
   const { cr0, cr3, cr4, efer } = vcpu.registers;
   if ((efer & EFER.LMA) !== 0 || (cr4 & CR4.PAE) === 0 || (cr0 & CR0.PG) === 0) return false;
   if (!vcpu.pdptr_avail) return true;
-  const table = pdpt_gpa(vcpu, vcpu.walk_mmu, cr3 % 2 ** 32);
+  const table = pdpt_gpa(vcpu, vcpu.walk_mmu, cr3 >>> 0);
   if (table < 0) return true;
   const { pdptrs } = vcpu.walk_mmu;
   for (let word = 0; word < 8; word++) {

@@ -147,7 +147,7 @@ export function get_pdptr(vcpu: kvm_vcpu, mmu: kvm_mmu, index: number): { readon
   const { host, memory } = vcpu.kvm.vm;
   if (mmu.get_guest_pgd === 'nested_svm_get_tdp_cr3' || host.tdp === 'npt') {
     const pgd = get_guest_pgd(vcpu, mmu);
-    const gpa = pgd - (pgd % 32) + index * 8;
+    const gpa = pgd - (pgd & 0x1f) + index * 8;
     const real = kvm_translate_gpa(vcpu, mmu, gpa);
     if (real === UNMAPPED_GVA) return { lo: 0, hi: 0 };
     return { lo: memory.read64lo(real), hi: memory.read64hi(real) };

@@ -122,7 +122,7 @@ export const load_pdptrs = probe(
   (vcpu: kvm_vcpu, cr3: number): boolean => {
     const mmu = vcpu.walk_mmu;
     const { memory, memslots } = vcpu.kvm.vm;
-    const table_gpa = cr3 - (cr3 % 32);
+    const table_gpa = cr3 - (cr3 & 0x1f);
     const real_gpa = kvm_translate_gpa(vcpu, mmu, table_gpa, PFEC.U | PFEC.W);
     if (real_gpa < 0 || !memslots.isVisible(Math.floor(real_gpa / 4096))) return false;
     const pdpte = Int32Array.from({ length: 8 }, (_, word) => memory.read32(real_gpa + 4 * word));

@@ -498,7 +498,7 @@ export function kvm_mmu_page_fault(vcpu: kvm_vcpu, exit: FaultExit): FaultOutcom
 function kvm_mmu_write_protect_fault(vcpu: kvm_vcpu, exit: FaultExit, error_code: number): FaultOutcome {
   const direct = root_role.direct(vcpu.mmu, 'kvm_mmu_write_protect_fault') !== 0;
   const guest_page = (Math.floor(error_code / 2 ** 32) & PFERR_GUEST_PAGE_HI) !== 0;
-  const table_write = guest_page && ((error_code % 2 ** 32) & NESTED_GUEST_PAGE_LO) === NESTED_GUEST_PAGE_LO;
+  const table_write = guest_page && (error_code & NESTED_GUEST_PAGE_LO) === NESTED_GUEST_PAGE_LO;
   const { retry } = vcpu;
   const eip = exit.instruction ?? Number.NaN;
   const again = retry.last_eip === eip && retry.last_addr === exit.address;

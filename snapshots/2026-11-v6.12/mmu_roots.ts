@@ -53,7 +53,7 @@ function pae_root_frame(kvm: kvm, table: number, i: number): number {
 }
 
 function set_special_entry(kvm: kvm, table: number, i: number, frame: number, bits: number): void {
-  kvm.vm.pages.setEntry(table, i, ((frame * 4096) % 2 ** 32) | bits, Math.floor(frame / 0x100000));
+  kvm.vm.pages.setEntry(table, i, (frame * 4096) | bits, Math.floor(frame / 0x100000));
 }
 
 // --- freeing --------------------------------------------------------------------------------------------------------

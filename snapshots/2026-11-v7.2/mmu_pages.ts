@@ -507,7 +507,7 @@ function detect_write_flooding(kvm: kvm, sp: number): boolean {
 
 /** v7.2.12 mmu.c detect_write_misaligned */
 function detect_write_misaligned(kvm: kvm, sp: number, gpa: number, bytes: number): boolean {
-  const offset = gpa % 4096;
+  const offset = gpa & 0xfff;
   const pte_size = page_role.has_4_byte_gpte(kvm, sp, 'detect_write_misaligned') !== 0 ? 4 : 8;
   // One byte at the start of an entry changes status bits only, as clear_bit() does.
   if (bytes === 1 && (offset & (pte_size - 1)) === 0) return false;
@@ -520,7 +520,7 @@ function detect_write_misaligned(kvm: kvm, sp: number, gpa: number, bytes: numbe
 function get_written_sptes(kvm: kvm, sp: number, gpa: number): { index: number; nspte: number } {
   const by = 'get_written_sptes';
   const level = page_role.level(kvm, sp, by);
-  let page_offset = gpa % 4096;
+  let page_offset = gpa & 0xfff;
   let nspte = 1;
   if (page_role.has_4_byte_gpte(kvm, sp, by) !== 0) {
     page_offset *= 2;
@@ -547,7 +547,7 @@ export function kvm_mmu_track_write(vcpu: kvm_vcpu, gpa: number, bytes: number):
   if (kvm.indirect_shadow_pages === 0) return;
   // PAE guests on 32-bit kernels write an entry in two halves (mmu_pte_write_fetch_gpte).
   if (bytes === 4 && (vcpu.registers.cr4 & CR4.PAE) !== 0) {
-    gpa -= gpa % 8;
+    gpa -= gpa & 7;
     bytes = 8;
   }
   const gentry = bytes === 4 || bytes === 8 ? memory.read32(gpa) | (bytes === 8 ? memory.read32(gpa + 4) : 0) : 0;

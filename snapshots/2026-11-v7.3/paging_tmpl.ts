@@ -165,7 +165,7 @@ export function get_pdptr(
   const { host, memory } = vcpu.kvm.vm;
   if (w.get_guest_pgd === 'nested_svm_get_tdp_cr3' || host.tdp === 'npt') {
     const pgd = get_guest_pgd(vcpu, w);
-    const gpa = pgd - (pgd % 32) + index * 8;
+    const gpa = pgd - (pgd & 0x1f) + index * 8;
     const real = kvm_translate_gpa(vcpu, w, gpa);
     if (real === UNMAPPED_GVA) return { lo: 0, hi: 0 };
     return { lo: memory.read64lo(real), hi: memory.read64hi(real) };

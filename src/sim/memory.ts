@@ -30,6 +30,10 @@ export const addressOf = (frame: number): number => frame * PAGE_SIZE;
 /** Frame that holds a physical address. */
 export const frameOf = (address: number): number => Math.floor(address / PAGE_SIZE);
 
+/** The unsigned 64-bit value at a byte offset of some memory, as a double: exact below 2 ** 53. */
+export const read64 = (words: Int32Array, byte: number): number =>
+  (words[byte / 4]! >>> 0) + words[byte / 4 + 1]! * 2 ** 32;
+
 /** Linear memory ends at 4 GiB. */
 const MOST_SLOTS = 2 ** 20;
 /** Slots that linear memory grows by: it is address space until they are used. */
@@ -110,11 +114,6 @@ export class PhysicalMemory {
   /** A view of reserved memory. */
   wordsAt(block: number, length: number): Int32Array {
     return new Int32Array(this.#linear.buffer, block, length);
-  }
-
-  /** As `wordsAt`. */
-  doublesAt(block: number, length: number): Float64Array {
-    return new Float64Array(this.#linear.buffer, block, length);
   }
 
   /** Slot of a frame, or 0, the page of zeros, when it is absent. For reading only. */

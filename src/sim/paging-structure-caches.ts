@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { CACHES_BYTES, CACHES_FRAME, CACHES_HITS, CACHES_LEVEL, CACHES_TAG } from './core/layout.ts';
-import type { PhysicalMemory } from './memory.ts';
+import { type PhysicalMemory, read64 } from './memory.ts';
 import { type Geometry, Ways } from './ways.ts';
 
 /** Sizes of the caches for the entries of levels 2 to 5 that point to tables (SDM vol. 3A 4.10.3). Absent: no such cache. */
@@ -26,13 +26,11 @@ export class PagingStructureCaches {
   readonly block: number;
   readonly #memory: PhysicalMemory;
   readonly #words: Int32Array;
-  readonly #hits: Float64Array;
 
   constructor(memory: PhysicalMemory, { level2, level3, level4, level5 }: PagingStructureShape) {
     this.#memory = memory;
     this.block = memory.reserve(CACHES_BYTES);
     this.#words = memory.wordsAt(this.block, CACHES_BYTES / 4);
-    this.#hits = memory.doublesAt(this.block + CACHES_HITS, 1);
     this.levels = [undefined, undefined, level2, level3, level4, level5].map((g) => (g ? new Ways(memory, g) : null));
     this.levels.forEach((level, i) => {
       if (level !== null) this.#words[CACHES_LEVEL / 4 + i] = level.block;
@@ -50,12 +48,12 @@ export class PagingStructureCaches {
   }
 
   get hits(): number {
-    return this.#hits[0]!;
+    return read64(this.#words, CACHES_HITS);
   }
 
   /** Frame of the next table that the last hit gave. A double. */
   get hitFrame(): number {
-    return (this.#words[CACHES_FRAME / 4]! >>> 0) + this.#words[CACHES_FRAME / 4 + 1]! * 2 ** 32;
+    return read64(this.#words, CACHES_FRAME);
   }
 
   /** Takes over everything from caches of the same shape. */
@@ -64,7 +62,7 @@ export class PagingStructureCaches {
       level?.copyFrom(other.levels[i]!);
     });
     this.tag = other.tag;
-    this.#hits.set(other.#hits);
+    this.#words.set(other.#words.subarray(CACHES_HITS / 4, CACHES_HITS / 4 + 2), CACHES_HITS / 4);
   }
 
   /** Deepest cached level for an address among tables `levels` deep: 2 to `levels`; 0 when nothing is cached. */

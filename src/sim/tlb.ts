@@ -20,7 +20,7 @@ import {
   TLB_BYTES,
 } from './core/layout.ts';
 import type { Core } from './core.ts';
-import type { PhysicalMemory } from './memory.ts';
+import { type PhysicalMemory, read64 } from './memory.ts';
 import type { PagingStructureCaches } from './paging-structure-caches.ts';
 import { TlbContexts } from './tlb-contexts.ts';
 import type { Walker } from './walk.ts';
@@ -64,7 +64,6 @@ export class Tlb {
   flushes = 0;
   readonly #core: Core;
   readonly #words: Int32Array;
-  readonly #counts: Float64Array;
   readonly #contexts = new TlbContexts();
 
   constructor(memory: PhysicalMemory, shape: TlbShape, caches: PagingStructureCaches | null = null) {
@@ -73,7 +72,6 @@ export class Tlb {
     this.#core = memory.core;
     this.block = memory.reserve(TLB_BYTES);
     this.#words = memory.wordsAt(this.block, TLB_BYTES / 4);
-    this.#counts = memory.doublesAt(this.block, TLB_BYTES / 8);
     this.l1 = new Ways(memory, shape.l1);
     this.l2 = shape.l2 && new Ways(memory, shape.l2);
     this.caches = caches;
@@ -87,15 +85,15 @@ export class Tlb {
   }
 
   get l1Hits(): number {
-    return this.#counts[L1_HITS / 8]!;
+    return read64(this.#words, L1_HITS);
   }
 
   get l2Hits(): number {
-    return this.#counts[L2_HITS / 8]!;
+    return read64(this.#words, L2_HITS);
   }
 
   get misses(): number {
-    return this.#counts[MISSES / 8]!;
+    return read64(this.#words, MISSES);
   }
 
   get lookups(): number {
@@ -104,7 +102,7 @@ export class Tlb {
 
   /** After a hit: host frame of the 4 KiB page. A double. */
   get frame(): number {
-    return (this.#words[HIT_FRAME / 4]! >>> 0) + this.#words[HIT_FRAME / 4 + 1]! * 2 ** 32;
+    return read64(this.#words, HIT_FRAME);
   }
 
   /** The context that lookups and fills use from now on. Flushes nothing. */

@@ -16,6 +16,7 @@ import {
   WINDOW_EVENTS,
 } from './core/layout.ts';
 import type { Core } from './core.ts';
+import { read64 } from './memory.ts';
 import type { Tlb } from './tlb.ts';
 import type { Walker } from './walk.ts';
 import { FAULT } from './walk-result.ts';
@@ -39,7 +40,6 @@ export class Translator {
   readonly walker: Walker;
   readonly #block: number;
   readonly #words: Int32Array;
-  readonly #counts: Float64Array;
   readonly #window: Int32Array;
   readonly #core: Core;
   /** The piece of a trace that is open, up to an event of it; and which of its events are in the window. */
@@ -56,7 +56,6 @@ export class Translator {
     this.#core = memory.core;
     this.#block = memory.reserve(CPU_BYTES);
     this.#words = memory.wordsAt(this.#block, WINDOW / 4);
-    this.#counts = memory.doublesAt(this.#block, WINDOW / 8);
     this.#window = memory.wordsAt(this.#block + WINDOW, 2 * WINDOW_EVENTS);
     this.#words[CPU_TLB / 4] = tlb.block;
     this.#words[CPU_WALKER / 4] = walker.block;
@@ -64,30 +63,30 @@ export class Translator {
 
   /** Host frame that the last single access reached. A double. */
   get frame(): number {
-    return (this.#words[CPU_FRAME / 4]! >>> 0) + this.#words[CPU_FRAME / 4 + 1]! * 2 ** 32;
+    return read64(this.#words, CPU_FRAME);
   }
 
   get walks(): number {
-    return this.#counts[CPU_WALKS / 8]!;
+    return read64(this.#words, CPU_WALKS);
   }
 
   get faults(): number {
-    return this.#counts[CPU_FAULTS / 8]!;
+    return read64(this.#words, CPU_FAULTS);
   }
 
   /** Entries read in the tables of the walker. */
   get reads(): number {
-    return this.#counts[CPU_READS / 8]!;
+    return read64(this.#words, CPU_READS);
   }
 
   /** Entries read in nested tables. */
   get nestedReads(): number {
-    return this.#counts[CPU_NESTED_READS / 8]!;
+    return read64(this.#words, CPU_NESTED_READS);
   }
 
   /** Entries written to mark them accessed or dirty. */
   get marks(): number {
-    return this.#counts[CPU_MARKS / 8]!;
+    return read64(this.#words, CPU_MARKS);
   }
 
   /** FAULT of the access where the last `run` stopped, NONE when no fault stopped it; details are in `walker.result`. */

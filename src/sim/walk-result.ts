@@ -17,6 +17,7 @@ import {
   READS,
   STAGE as STAGE_AT,
 } from './core/layout.ts';
+import { read64 } from './memory.ts';
 import { PTE, PTE_HIGH, RIGHTS } from './paging-bits.ts';
 
 /** Places in `WalkResult.flags`. */
@@ -76,7 +77,7 @@ export class WalkResult {
 
   /** Guest-physical address that the nested tables refused. A double. */
   get faultGpa(): number {
-    return this.#wide(FAULT_GPA);
+    return read64(this.#words, FAULT_GPA);
   }
 
   /** Level of the last entry read in these tables: of the leaf, or of the one that ended the walk. */
@@ -86,12 +87,12 @@ export class WalkResult {
 
   /** Frame of the page, in the physical address space of the tables walked; with nested tables, a guest frame. */
   get frame(): number {
-    return this.#wide(FRAME);
+    return read64(this.#words, FRAME);
   }
 
   /** Frame in host memory: equal to `frame` without nested tables. */
   get hostFrame(): number {
-    return this.#wide(HOST_FRAME);
+    return read64(this.#words, HOST_FRAME);
   }
 
   /** Bits below the page number of the page that the whole walk maps alike: the smaller one of both dimensions. */
@@ -160,10 +161,5 @@ export class WalkResult {
   /** Bits below the page number of the page that these tables alone map: what a flush of one address covers. */
   get ownPageShift(): number {
     return this.flags >>> RESULT_PAGE_SHIFT_SHIFT;
-  }
-
-  /** A value of 64 bits below 2 ** 53. */
-  #wide(at: number): number {
-    return (this.#words[at / 4]! >>> 0) + this.#words[at / 4 + 1]! * 2 ** 32;
   }
 }

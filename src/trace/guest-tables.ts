@@ -38,7 +38,7 @@ export class TableForm {
   /** Physical address of the entry of `level` for a page, in the table at a frame. */
   entryAddress(table: number, page: number, level: number): number {
     const { span, entries } = this.#forms[level]!;
-    return table * 4096 + (Math.floor(page / span) % entries) * this.entryBytes;
+    return table * 4096 + (Math.floor(page / span) & (entries - 1)) * this.entryBytes;
   }
 
   /** 4 KiB pages that one table of `level` covers. */

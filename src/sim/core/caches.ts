@@ -30,7 +30,7 @@ export function lookUp(caches: usize, va: u64, levels: i32): i32 {
     if (lane === 0) continue;
     use(ways, lane);
     const flags = load<u32>(lane, LANE_FLAGS);
-    store<f64>(caches, load<f64>(caches, CACHES_HITS) + 1, CACHES_HITS);
+    store<u64>(caches, load<u64>(caches, CACHES_HITS) + 1, CACHES_HITS);
     store<u64>(caches, <u64>load<u32>(lane, LANE_FRAME) | ((<u64>(flags >> FRAME_HIGH_SHIFT)) << 32), CACHES_FRAME);
     store<u32>(caches, flags & 7, CACHES_LOW);
     store<u64>(caches, (<u64>((flags >> NX_SHIFT) & 1)) << 63, CACHES_HIGH);

@@ -175,5 +175,5 @@ function addressOf(event: u64): u64 {
 }
 
 function count(cpu: usize, counter: i32, by: i32): void {
-  store<f64>(cpu + counter, load<f64>(cpu + counter) + by);
+  store<u64>(cpu + counter, load<u64>(cpu + counter) + by);
 }

@@ -131,7 +131,7 @@ export const CLOCK_END = 0x7fff_fff0;
 /** Paging-structure caches: the tag of their entries, the structures by level (2 to 5), and the last hit. */
 export const CACHES_TAG = 0;
 export const CACHES_LEVEL = 4;
-/** A double. */
+/** 64 bits. */
 export const CACHES_HITS = 32;
 export const CACHES_FRAME = 40;
 export const CACHES_LOW = 48;
@@ -152,7 +152,7 @@ export const GLOBALS = 24;
 /** Number of page-size classes, and the shift of each. */
 export const CLASS_COUNT = 32;
 export const SHIFTS = 36;
-/** Doubles. */
+/** 64 bits each. */
 export const L1_HITS = 56;
 export const L2_HITS = 64;
 export const MISSES = 72;
@@ -165,7 +165,7 @@ export const CPU_TLB = 0;
 export const CPU_WALKER = 4;
 export const FRAME_SUM = 8;
 export const CPU_FAULT = 12;
-/** Doubles. */
+/** 64 bits each. */
 export const CPU_WALKS = 16;
 export const CPU_FAULTS = 24;
 export const CPU_READS = 32;
@@ -178,4 +178,4 @@ export const PASSES_FAULTS = 64;
 /** Events of a packed trace, 8 bytes each. */
 export const WINDOW = 72;
 export const WINDOW_EVENTS = 1024;
-export const CPU_BYTES = 32840;
+export const CPU_BYTES = 8264;

@@ -79,7 +79,7 @@ export function lookUp(tlb: usize, walker: usize, va: u64, access: i32): i32 {
     put(l1, load<u32>(lane, LANE_KEY), load<i32>(lane, LANE_TAG), load<i32>(lane, LANE_FRAME), flags);
     return hit(tlb, l2, lane, va, shift, L2_HITS, IN_L2);
   }
-  store<f64>(tlb, load<f64>(tlb, MISSES) + 1, MISSES);
+  store<u64>(tlb, load<u64>(tlb, MISSES) + 1, MISSES);
   return NO_HIT;
 }
 
@@ -154,7 +154,7 @@ export function allows(walker: usize, access: i32, flags: i32): bool {
 
 function hit(tlb: usize, ways: usize, lane: usize, va: u64, shift: i32, counter: i32, where: i32): i32 {
   use(ways, lane);
-  store<f64>(tlb + counter, load<f64>(tlb + counter) + 1);
+  store<u64>(tlb + counter, load<u64>(tlb + counter) + 1);
   const high = (<u64>(load<u32>(lane, LANE_FLAGS) >> FRAME_HIGH_SHIFT)) << 32;
   store<u64>(tlb, (<u64>load<u32>(lane, LANE_FRAME) | high) + pageWithin(va, shift), HIT_FRAME);
   return where;
