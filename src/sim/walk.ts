@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import { CACHES, NESTED, PATH_BYTES, PATHS, PATHS_COUNT, WALKER_BYTES } from './core/layout.ts';
+import { CACHES, GUEST_PATH_BYTES, NESTED, PATH_BYTES, PATHS, PATHS_COUNT, WALKER_BYTES } from './core/layout.ts';
 import type { PhysicalMemory } from './memory.ts';
 import type { PagingStructureCaches } from './paging-structure-caches.ts';
 import { WalkControls } from './walk-controls.ts';
@@ -22,8 +22,9 @@ export class Walker extends WalkControls {
   constructor(memory: PhysicalMemory, nested: Walker | null = null, caches: PagingStructureCaches | null = null) {
     const block = memory.reserve(WALKER_BYTES);
     const words = memory.wordsAt(block, WALKER_BYTES / 4);
-    const paths = memory.reserve(PATHS_COUNT * PATH_BYTES);
-    super(nested === null, words, memory.wordsAt(paths, (PATHS_COUNT * PATH_BYTES) / 4));
+    const pathBytes = PATHS_COUNT * (nested === null ? PATH_BYTES : GUEST_PATH_BYTES);
+    const paths = memory.reserve(pathBytes);
+    super(nested === null, words, memory.wordsAt(paths, pathBytes / 4));
     words[PATHS / 4] = paths;
     words[NESTED / 4] = nested?.block ?? 0;
     words[CACHES / 4] = caches?.block ?? 0;

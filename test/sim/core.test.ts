@@ -54,8 +54,15 @@ interface Setting {
 const GUEST_TABLES = 12;
 const FIRST_GUEST_TABLE = 1;
 const NESTED_TABLES = 40;
+const NESTED_LEVELS = 4;
 const INDEXES = 4;
 const ADDRESSES = INDEXES ** 4;
+
+interface Edit {
+  readonly table: number;
+  readonly index: number;
+  readonly change: 'write right' | 'marks' | 'frame' | 'present' | 'no execute' | 'release';
+}
 
 /** Address number n: two bits of it choose each index. */
 function addressOf(n: number): [lo: number, hi: number] {
@@ -108,6 +115,22 @@ class World {
     nestedReference?.loadNested(nestedRoot);
     this.reference = new ReferenceWalker(memory, nestedReference, form.cached ? new ReferenceCaches(cacheShape) : null);
     this.reference.load(registers, features);
+  }
+
+  /** Changes an entry of some table, as software does between accesses. */
+  edit({ table, index, change }: Edit): void {
+    const isNested = table >= GUEST_TABLES;
+    const frame = isNested ? HOST_TABLE_FRAME + table - GUEST_TABLES : FIRST_GUEST_TABLE + table;
+    // The last nested table is the one with many entries.
+    const address = frame * 4096 + 8 * (table === GUEST_TABLES + NESTED_LEVELS - 1 ? index : index % INDEXES);
+    const [lo, hi] = [this.memory.read64lo(address), this.memory.read64hi(address)];
+    const write = (newLo: number, newHi: number) => this.memory.write64(address, newLo, newHi);
+    if (change === 'write right') write(lo ^ PTE.W, hi);
+    else if (change === 'marks') write(lo & ~0x360, hi);
+    else if (change === 'frame') write(lo ^ (1 << 12), hi);
+    else if (change === 'present') write(lo ^ PTE.P, hi);
+    else if (change === 'no execute') write(lo, hi ^ 0x80000000);
+    else this.memory.releaseFrame(frame);
   }
 
   /** Every entry in use, and what caches count. */
@@ -230,6 +253,16 @@ const access = fc.record({
   access: fc.constantFrom(0, ACCESS.WRITE, ACCESS.FETCH, ACCESS.USER, ACCESS.USER | ACCESS.WRITE, ACCESS.USER | 16),
 });
 
+/** What happens before an access: mostly nothing. */
+const edit: fc.Arbitrary<Edit | null> = fc.option(
+  fc.record({
+    table: fc.nat({ max: GUEST_TABLES + NESTED_LEVELS - 1 }),
+    index: fc.nat({ max: 0x13f }),
+    change: fc.constantFrom('write right', 'marks', 'frame', 'present', 'no execute', 'release'),
+  }),
+  { freq: 2 },
+);
+
 const fields = ['fault', 'cause', 'errorCode', 'stage', 'faultGpa', 'level', 'lowBits', 'cachedLevel'] as const;
 const counts = ['reads', 'nestedReads', 'marks'] as const;
 /** What means nothing after a fault. */
@@ -243,10 +276,14 @@ describe('the compiled walk', () => {
   it.each(forms)('agrees with the clear one: $guest over $under, cached: $cached', (form) => {
     const ended = new Map<number, number>();
     fc.assert(
-      fc.property(setting, fc.array(access, { minLength: 10, maxLength: 60 }), (s, accesses) => {
+      fc.property(setting, fc.array(fc.tuple(access, edit), { minLength: 10, maxLength: 60 }), (s, accesses) => {
         const fast = new World({ ...s, form });
         const slow = new World({ ...s, form });
-        for (const a of accesses) {
+        for (const [a, change] of accesses) {
+          if (change !== null && !form.cached) {
+            fast.edit(change);
+            slow.edit(change);
+          }
           const [lo, hi] = addressOf(a.address);
           const high = highOf(form, hi | a.high);
           const expected = slow.reference.walk(lo, high, a.access);

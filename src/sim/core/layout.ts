@@ -109,6 +109,10 @@ export const PATH_PLACES = 24;
 export const PATH_LEAF = 36;
 /** The entries, 64 bits each. */
 export const PATH_ENTRIES = 40;
+/** Above nested tables also the frames of the four tables, and the nested leaves they were reached by; 64 bits each. */
+export const GUEST_PATH_FRAMES = 64;
+export const GUEST_PATH_LEAVES = 96;
+export const GUEST_PATH_BYTES = 128;
 
 /**
  * A set-associative structure: header, then sets of groups of four ways. A group has one vector for each field. Lanes past

@@ -25,10 +25,14 @@ import { pageAt } from './memory';
 
 const NX_SHIFT = 3;
 
-/** Where the way for an address from a root is kept, if it is. */
+/** The number of the place where the way for an address from a root is kept, if it is. */
+export function pathNumber(va: u64, root: u64): u32 {
+  return (<u32>(va >> 21) ^ (<u32>root * 67)) & (PATHS_COUNT - 1);
+}
+
+/** Where the way for an address from a root is kept. */
 export function pathFor(walker: usize, va: u64, root: u64): usize {
-  const n = (<u32>(va >> 21) ^ (<u32>root * 67)) & (PATHS_COUNT - 1);
-  return load<usize>(walker, PATHS) + <usize>n * PATH_BYTES;
+  return load<usize>(walker, PATHS) + <usize>pathNumber(va, root) * PATH_BYTES;
 }
 
 /** Whether it is, and is still the way of a walk. */
@@ -66,20 +70,30 @@ export function isOpen(path: usize): bool {
 /** Keeps the way that a walk with marks has gone. */
 export function remember(path: usize, va: u64, root: u64): void {
   let frame = root;
-  let low: u64 = 7;
-  let any: u64 = 0;
-  for (let level: usize = 4; level > 1; level--) {
-    const at = pageAt(frame) + ((<usize>(va >> (3 + 9 * level)) & 0x1ff) << 3);
-    const entry = load<u64>(at);
-    store<usize>(path + ((4 - level) << 2), at, PATH_PLACES);
-    store<u64>(path + ((4 - level) << 3), entry, PATH_ENTRIES);
-    low &= entry;
-    any |= entry;
-    frame = frameIn(entry);
-  }
+  beginPath(path, va, root);
+  for (let level = 4; level > 0; level--) frame = keepTable(path, level, pageAt(frame), va);
+}
+
+/** A way without tables yet. */
+export function beginPath(path: usize, va: u64, root: u64): void {
   store<u64>(path, va >> 21, PATH_REGION);
   store<u64>(path, root, PATH_ROOT);
   store<u32>(path, load<u32>(GENERATION), PATH_GENERATION);
-  store<i32>(path, <i32>low | ((<i32>(any >> 63)) << NX_SHIFT), PATH_LOW);
-  store<usize>(path, pageAt(frame), PATH_LEAF);
+  store<i32>(path, 7, PATH_LOW);
+}
+
+/** Adds the table of a level, whose page is at a place; returns the frame of the next one. */
+export function keepTable(path: usize, level: i32, page: usize, va: u64): u64 {
+  if (level === 1) {
+    store<usize>(path, page, PATH_LEAF);
+    return 0;
+  }
+  const at = page + ((<usize>(va >> (3 + 9 * level)) & 0x1ff) << 3);
+  const entry = load<u64>(at);
+  const n: usize = 4 - level;
+  store<usize>(path + (n << 2), at, PATH_PLACES);
+  store<u64>(path + (n << 3), entry, PATH_ENTRIES);
+  const low = load<i32>(path, PATH_LOW);
+  store<i32>(path, (low & (<i32>entry | ~7)) | ((<i32>(entry >> 63)) << NX_SHIFT), PATH_LOW);
+  return frameIn(entry);
 }

@@ -38,6 +38,7 @@ import {
   ruleIndex,
 } from './entries';
 import { nestedFault, pageFault, refuseMark, stop } from './faults';
+import { guestPathFor, isStillReached, openLeaf, rememberGuest } from './guest-paths';
 import {
   ACCESSED,
   BARE_ACCESSED,
@@ -103,7 +104,7 @@ import {
   USER,
   WRITE,
 } from './names';
-import { isKnown, isOpen, leafAt, lowOf, noExecuteOf, pathFor, remember } from './paths';
+import { isKnown, leafAt, lowOf, noExecuteOf, pathFor, remember } from './paths';
 
 /** A page-size bound for addresses that are not translated at all. */
 const UNTRANSLATED_SHIFT = 30;
@@ -189,13 +190,18 @@ function descend<D>(walker: usize, va: u64, frame: u64, level: i32, access: i32,
   const root = frame;
   let path: usize = 0;
   let at: usize = 0;
-  if (!isTwo<D>() && level === 4 && caches === 0) {
-    path = pathFor(walker, va, root);
-    if (isKnown(path, va, root)) {
+  if (level === 4 && caches === 0) {
+    path = isTwo<D>() ? guestPathFor(walker, va, root) : pathFor(walker, va, root);
+    if (isKnown(path, va, root) && (!isTwo<D>() || isStillReached(path, load<usize>(walker, NESTED)))) {
       level = 1;
       low = lowOf(path);
       any = noExecuteOf(path);
       at = leafAt(path, va);
+      if (isTwo<D>()) {
+        store<i32>(walker, 4 * 4, NESTED_READS);
+        // So no mark is refused, and nobody asks where the entry is.
+        store<i32>(walker, RIGHTS_ALL, TABLE_RIGHTS);
+      }
       path = 0;
     }
   }
@@ -222,7 +228,10 @@ function descend<D>(walker: usize, va: u64, frame: u64, level: i32, access: i32,
     any |= entry;
     if (isLeaf) {
       passed(walker, start, level, low);
-      if (!isTwo<D>() && path !== 0 && level === 1 && mark) remember(path, va, root);
+      if (path !== 0 && level === 1 && mark) {
+        if (isTwo<D>()) rememberGuest(path, load<usize>(walker, NESTED), va, root);
+        else remember(path, va, root);
+      }
       return leaf<D>(walker, va, access, mark, at, entry, low, any, 3 + 9 * level);
     }
     const marked = entry | load<u64>(walker, ACCESSED);
@@ -369,22 +378,6 @@ function secondDimension<D>(walker: usize, va: u64, frame: u64, access: i32, mar
   store<i32>(walker, load<i32>(walker, FLAGS) & kept, FLAGS);
   store<i32>(walker, load<i32>(nested, READABLE), READABLE);
   return FAULT_NONE;
-}
-
-/**
- * The leaf that nested tables have for a frame, when a way to it is remembered and there is nothing to decide or to mark: all
- * entries allow everything, the leaf is marked as the access wants it. 0 otherwise, or when it is not a small page.
- */
-function openLeaf(nested: usize, frame: u64, access: i32): u64 {
-  const va = frame << 12;
-  const root = load<u64>(nested, ROOT_FRAME);
-  const path = pathFor(nested, va, root);
-  if (!isKnown(path, va, root) || !isOpen(path)) return 0;
-  const entry = load<u64>(leafAt(path, va));
-  const wanted = load<u64>(nested, ACCESSED) | ((access & WRITE) !== 0 ? load<u64>(nested, DIRTY) : 0) | RIGHTS_ALL;
-  const forbidden = load<u64>(nested, RESERVED + 16) | load<u64>(nested, NO_EXECUTE);
-  const isOdd = (entry & forbidden) !== 0 || isMalformed(nested, <i32>entry, true);
-  return (entry & wanted) === wanted && !isOdd ? entry : 0;
 }
 
 function walkNested(walker: usize, nested: usize, frame: u64, access: i32, mark: bool): i32 {
