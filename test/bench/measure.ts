@@ -36,14 +36,15 @@ export interface MeasureOptions {
   readonly era: Era;
 }
 
-/** Runs C and product in turn. Before, one replay that is not timed compares the counters and warms up. */
+/** Replays before those that are timed: until then V8 interprets, compiles, and thinks better of it. */
+const WARM_UPS = 3;
+
+/** Runs C and product in turn, and compares the counters in the end: counting everything takes other paths through the code. */
 export function measure(workload: BenchWorkload, c: CProgram, { scale, runs, era }: MeasureOptions): Measured {
   const trace = traceOf(workload, scale);
   const events = trace.length / 2;
-  const checked = machineFor(workload, era, true);
-  checked.replay(trace, 0, events);
   const rules = rulesFor(workload);
-  const found = differences(checked.counters(), c.run(workload.name, scale, rules).counters);
+  for (let i = 0; i < WARM_UPS; i++) machineFor(workload, era, false).replay(trace, 0, events);
   const speeds: number[] = [];
   const cSpeeds: number[] = [];
   const plainSpeeds: number[] = [];
@@ -56,6 +57,9 @@ export function measure(workload: BenchWorkload, c: CProgram, { scale, runs, era
     const { user, system } = process.cpuUsage(before);
     speeds.push(events / (user + system));
   }
+  const checked = machineFor(workload, era, true);
+  checked.replay(trace, 0, events);
+  const found = differences(checked.counters(), c.run(workload.name, scale, rules).counters);
   return {
     name: workload.name,
     ...(workload.translation === 'shadow' ? { era: era.id } : {}),
