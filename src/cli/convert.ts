@@ -3,12 +3,13 @@ import { UserError } from '../errors.ts';
 import { convertFile } from '../trace/convert/convert.ts';
 import type { Command } from './commands.ts';
 import { exit } from './exit.ts';
+import { type ProgressForm, progressOf, withProgress } from './progress.ts';
 
 /** `mmu-eras convert`: workloads and traces from one form into another. */
 export const convertCommand: Command = {
   usage: 'convert <input> <output>',
   build: (yargs) =>
-    yargs
+    withProgress(yargs)
       .positional('input', {
         type: 'string',
         demandOption: true,
@@ -22,12 +23,14 @@ export const convertCommand: Command = {
       .example('mmu-eras convert wp-toggle wp.mmut', 'a bundled workload as a trace')
       .example('mmu-eras convert big.mmut part.jsonl --from 5000000 --count 20', 'twenty events to read'),
   async run(args) {
+    const progress = progressOf('convert', args.progress as ProgressForm);
     const notes = await convertFile(String(args.input), String(args.output), {
       lossy: args.lossy === true,
       salvage: args.salvage === true,
       from: whole('--from', args.from, 0),
       count: whole('--count', args.count, Number.POSITIVE_INFINITY),
-    });
+      progress,
+    }).finally(() => progress.end());
     for (const note of notes) process.stderr.write(`${note}\n`);
     return exit.ok;
   },

@@ -6,6 +6,7 @@ import { parseRoleWord } from '../facts/role-word.ts';
 import type { Command } from './commands.ts';
 import { exit } from './exit.ts';
 import { type DecodeTarget, decodeWords, decodingSheets, decodingsAsCsv } from './facts/decoding.ts';
+import { linked } from './facts/linked.ts';
 import { standardOutput, withFormat } from './facts/options.ts';
 import { asJson, sheetsAsMarkdown, sheetsAsText } from './facts/sheet.ts';
 
@@ -31,7 +32,11 @@ export const decodeCommand: Command = {
           ? decodingsAsCsv(decodings)
           : args.format === 'md'
             ? sheetsAsMarkdown(decodingSheets(decodings))
-            : sheetsAsText(decodingSheets(decodings), standardOutput()),
+            : linked(
+                sheetsAsText(decodingSheets(decodings), standardOutput()),
+                standardOutput(),
+                decodings.flatMap(({ era }) => (era === null ? [] : [era])),
+              ),
     );
     return exit.ok;
   },

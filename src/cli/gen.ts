@@ -7,6 +7,7 @@ import { printOps } from '../workload/print.ts';
 import type { Command } from './commands.ts';
 import { exit } from './exit.ts';
 import { checkName, listText, optionNames, optionOf } from './gen-list.ts';
+import { type ProgressForm, progressOf, withProgress } from './progress.ts';
 
 type Given = Readonly<Record<string, string>>;
 
@@ -14,7 +15,7 @@ type Given = Readonly<Record<string, string>>;
 export const genCommand: Command = {
   usage: 'gen [name]',
   build: (yargs) =>
-    yargs
+    withProgress(yargs)
       .positional('name', { type: 'string', describe: 'generator; without one, all are listed with their options' })
       .options(Object.fromEntries([...optionNames].map((name) => [name, optionOf(name)])))
       .option('format', { choices: ['ops', 'jsonl'] as const, default: 'ops', describe: 'language of a workload' })
@@ -33,13 +34,17 @@ export const genCommand: Command = {
     const given = Object.fromEntries(
       [...optionNames].flatMap((option) => (args[option] === undefined ? [] : [[option, String(args[option])]])),
     );
-    if (isTracePreset(name)) await generateTrace(name, given, output);
+    if (isTracePreset(name)) await generateTrace(name, given, { output, progress: args.progress as ProgressForm });
     else await generateWorkload(name, given, { format: String(args.format), output });
     return exit.ok;
   },
 };
 
-async function generateTrace(name: TracePresetName, given: Given, output: string | undefined): Promise<void> {
+async function generateTrace(
+  name: TracePresetName,
+  given: Given,
+  { output, progress: form }: { output: string | undefined; progress: ProgressForm },
+): Promise<void> {
   if (output === undefined || !output.endsWith('.mmut')) {
     throw new UserError({
       place: `gen ${name}`,
@@ -54,9 +59,18 @@ async function generateTrace(name: TracePresetName, given: Given, output: string
     import('../trace/files.ts'),
   ]);
   const spec = traceSpec(name, given);
-  await writeTrace(output, generatedHeader(name, spec), async (writer) => {
-    for (const { words, count } of tracePieces(spec)) await writer.write(words, 0, count);
-  });
+  const progress = progressOf('gen', form);
+  try {
+    await writeTrace(output, generatedHeader(name, spec), async (writer) => {
+      progress.start(spec.events);
+      for (const { words, count } of tracePieces(spec)) {
+        await writer.write(words, 0, count);
+        progress.advance(count);
+      }
+    });
+  } finally {
+    progress.end();
+  }
 }
 
 async function generateWorkload(

@@ -7,6 +7,8 @@ export interface Progress {
   start(total: number, done?: number): void;
   /** One more is done: `item` says which. */
   step(item: string): void;
+  /** So many more are done, of things too many to name. */
+  advance(count: number): void;
   /** Takes the bar away, before anything else is written. */
   end(): void;
 }
@@ -39,7 +41,7 @@ export function progressOf(what: string, form: ProgressForm, stream: Stream = pr
   return form === 'auto' && stream.isTTY === true ? new Bar(stream) : silent;
 }
 
-const silent: Progress = { start() {}, step() {}, end() {} };
+const silent: Progress = { start() {}, step() {}, advance() {}, end() {} };
 
 class Lines implements Progress {
   readonly #what: string;
@@ -63,7 +65,18 @@ class Lines implements Progress {
     this.#write({ item });
   }
 
+  /** A line for each hundredth. */
+  advance(count: number): void {
+    const before = this.#hundredths();
+    this.#done += count;
+    if (this.#hundredths() > before) this.#write({});
+  }
+
   end(): void {}
+
+  #hundredths(): number {
+    return Math.floor((100 * this.#done) / this.#total);
+  }
 
   #write(more: { item?: string }): void {
     const line = { progress: this.#what, done: this.#done, total: this.#total, ...more };
@@ -89,7 +102,15 @@ class Bar implements Progress {
   }
 
   step(item: string): void {
-    this.#done++;
+    this.#add(1, item);
+  }
+
+  advance(count: number): void {
+    this.#add(count, '');
+  }
+
+  #add(count: number, item: string): void {
+    this.#done += count;
     const isDue = Date.now() - this.#drawnAt >= REDRAW_MS;
     if (isDue || this.#done === this.#total) this.#draw(item);
   }

@@ -8,9 +8,9 @@ import { chooseHost, type HostChoice } from '../record/machine/choose.ts';
 import { type ModeName, modeNames } from '../record/machine/modes.ts';
 import { writeFiles } from '../record/output.ts';
 import { record } from '../record/record.ts';
-import { loadWorkload } from '../workload/bundled.ts';
 import type { Command } from './commands.ts';
 import { exit } from './exit.ts';
+import { workloadsNamed } from './workload-input.ts';
 
 const deb = 'linux-image-6.1.0-56-amd64_6.1.192-2_amd64.deb';
 
@@ -31,7 +31,7 @@ export const recordCommand: Command = {
       .example('mmu-eras parity rec --ops .', 'compares the recordings with the model'),
   async run(args) {
     const output = String(args.output);
-    const images = bootImages((args.workloads as string[]).map(loadWorkload));
+    const images = bootImages(await workloadsNamed(args.workloads as string[]));
     if (args.imageOnly) {
       for (const path of writeFiles(output, imageFiles(images))) process.stdout.write(`${path}\n`);
       return exit.ok;

@@ -1,29 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
-import type { Era } from '../era.ts';
 import { eraRecord } from '../facts/index.ts';
 import { loadPorts } from '../replay/ports.ts';
 import type { ReplayResult } from '../replay/record.ts';
-import { replay } from '../replay/run.ts';
 import { renderMarkdown, renderText } from '../report/document.ts';
 import { replayCsv, replayDocument, replayJson, replayJsonl } from '../report/replay.ts';
-import { loadWorkload } from '../workload/bundled.ts';
 import type { Command } from './commands.ts';
 import { exit } from './exit.ts';
 import { linked } from './facts/linked.ts';
 import { standardOutput } from './facts/options.ts';
-import { hostOptions, withHostOptions } from './replay-options.ts';
+import { replayNamed } from './replay-input.ts';
+import { replayInput, withReplayInput } from './replay-options.ts';
 
 const formats = ['text', 'json', 'jsonl', 'csv', 'md'] as const;
 
 export const replayCommand: Command = {
   usage: 'replay <workload>',
   build: (yargs) =>
-    withHostOptions(yargs)
-      .positional('workload', {
-        type: 'string',
-        demandOption: true,
-        describe: 'bundled name, .ops, .jsonl or .mmut file, or gen:name?option=value',
-      })
+    withReplayInput(yargs)
       .option('eras', {
         alias: 'era',
         type: 'string',
@@ -35,34 +28,15 @@ export const replayCommand: Command = {
         default: false,
         describe: 'function, register bit and call chain of each root load',
       })
-      .option('salvage', {
-        type: 'boolean',
-        default: false,
-        describe: 'take what is whole of a damaged .mmut file',
-      })
       .option('phases', { type: 'boolean', default: false, describe: 'every counter of every phase' })
       .option('format', { choices: formats, default: 'text', describe: 'form of the output' }),
   async run(args) {
     const eras = await loadPorts(args.eras as string);
-    const results = await replayAll(args.workload as string, eras, args);
+    const results = await replayNamed(args.workload as string, eras, replayInput('replay', args));
     process.stdout.write(render(results, args.format as (typeof formats)[number], args));
     return exit.ok;
   },
 };
-
-async function replayAll(
-  name: string,
-  eras: readonly Era[],
-  args: Readonly<Record<string, unknown>>,
-): Promise<ReplayResult[]> {
-  const { isTrace } = await import('../trace/names.ts');
-  if (isTrace(name)) {
-    const { replayNamedTrace } = await import('./trace-input.ts');
-    return await replayNamedTrace(name, eras, { ...hostOptions(args), salvage: args.salvage === true });
-  }
-  const workload = loadWorkload(name);
-  return eras.map((era) => replay(era, workload, hostOptions(args)));
-}
 
 function render(
   results: readonly ReplayResult[],

@@ -6,12 +6,13 @@ import { mmuKinds } from '../replay/mmu-kinds.ts';
 import { gatherReport } from '../replay/report-model.ts';
 import { modeName } from '../replay/run.ts';
 import { performReplay } from '../replay/task.ts';
-import { bundledWorkloads, loadWorkload } from '../workload/bundled.ts';
+import { bundledWorkloads } from '../workload/bundled.ts';
 import type { Command } from './commands.ts';
 import { exit } from './exit.ts';
 import { type ProgressForm, progressOf, withProgress } from './progress.ts';
 import { checkReportFolder, writeReportFolder } from './report-folder.ts';
 import { runMany, withWorkers, workersOf } from './workers.ts';
+import { workloadsNamed } from './workload-input.ts';
 
 /** `mmu-eras report`: a folder with one page that shows workloads under all eras and MMU kinds. */
 export const reportCommand: Command = {
@@ -48,7 +49,7 @@ export const reportCommand: Command = {
   async run(args) {
     const folder = String(args.output);
     checkReportFolder(folder);
-    const workloads = workloadNames(args.workloads as readonly string[]).map(loadWorkload);
+    const workloads = await workloadsNamed(workloadNames(args.workloads as readonly string[]));
     const vendor = args.vendor as HostOptions['vendor'];
     const chosen = new Set((args.mmu as readonly string[]).flatMap((name) => mmuKinds[name]!));
     const hosts = [...chosen].map((host) => ({ ...host, vendor }));

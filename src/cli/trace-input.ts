@@ -5,7 +5,8 @@ import type { ReplayResult } from '../replay/record.ts';
 import { withTrace } from '../trace/files.ts';
 import { generatedTrace } from '../trace/names.ts';
 import type { TraceReader } from '../trace/reader.ts';
-import { inFile, replayTrace } from '../trace/replay-file.ts';
+import { inFile, replayTrace, type TraceToReplay } from '../trace/replay-file.ts';
+import type { Progress } from './progress.ts';
 
 /** Says on stderr what a salvaged file has lost. */
 function warnOfDamage({ damage }: TraceReader): void {
@@ -16,13 +17,20 @@ function warnOfDamage({ damage }: TraceReader): void {
 export async function replayNamedTrace(
   path: string,
   eras: readonly Era[],
-  { salvage, ...options }: HostOptions & { readonly salvage: boolean },
+  { salvage, progress, ...host }: HostOptions & { readonly salvage: boolean; readonly progress: Progress },
 ): Promise<ReplayResult[]> {
+  const replayed = async (trace: TraceToReplay): Promise<ReplayResult[]> => {
+    // What a damaged file does not tell shows in the end.
+    if (trace.events !== null) progress.start(trace.events);
+    const onEvents = trace.events === null ? () => {} : (count: number) => progress.advance(count);
+    return await replayTrace(trace, eras, { ...host, onEvents });
+  };
   const generated = generatedTrace(path);
-  if (generated !== null) return await replayTrace(generated, eras, options);
+  if (generated !== null) return await replayed(generated);
   try {
     return await withTrace(path, { salvage }, async (reader) => {
-      const results = await replayTrace(reader, eras, options);
+      const results = await replayed(reader);
+      progress.end();
       warnOfDamage(reader);
       return results;
     });

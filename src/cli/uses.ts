@@ -4,12 +4,13 @@ import type { UsesReport } from '../replay/uses.ts';
 import { everyWay, usesOf } from '../replay/uses.ts';
 import { renderMarkdown } from '../report/document.ts';
 import { usesCsv, usesJson, usesMarkdown, usesText } from '../report/uses.ts';
-import { bundledWorkloads, loadWorkload } from '../workload/bundled.ts';
+import { bundledWorkloads } from '../workload/bundled.ts';
 import type { Command } from './commands.ts';
 import { exit } from './exit.ts';
 import { linked } from './facts/linked.ts';
 import { standardOutput } from './facts/options.ts';
 import type { Output } from './terminal.ts';
+import { workloadsNamed } from './workload-input.ts';
 
 const formats = ['text', 'json', 'csv', 'md'] as const;
 
@@ -33,7 +34,7 @@ export const usesCommand: Command = {
       }),
   async run({ workload, eras, mmu, format }) {
     const names = workload === undefined ? bundledWorkloads().map(({ name }) => name) : [workload as string];
-    const workloads = names.map(loadWorkload);
+    const workloads = await workloadsNamed(names);
     const reports = (await loadPorts(eras as string)).map((era) =>
       usesOf(
         era,

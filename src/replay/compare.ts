@@ -40,7 +40,11 @@ export interface Comparison {
   readonly mode: string;
   readonly a: string;
   readonly b: string;
+  /** Whether they replayed a trace, whose events are not compared one by one: `steps` is empty. */
+  readonly ofTrace: boolean;
   readonly steps: readonly StepDifference[];
+  /** Root loads by the function that decided and what it looked at, where the two have not the same number. */
+  readonly reloads: readonly { readonly by: string; readonly bits: string; readonly a: number; readonly b: number }[];
   /** Fields that only one layout has, by purpose of the word. */
   readonly onlyIn: readonly {
     readonly purpose: Purpose;
@@ -94,7 +98,9 @@ export function compareRecords(eraA: Era, a: ReplayRecord, eraB: Era, b: ReplayR
     mode: a.mode,
     a: a.era,
     b: b.era,
+    ofTrace: a.linesAre === 'events',
     steps,
+    reloads: reloadDifferences(a, b),
     onlyIn: layoutDifferences(eraA, eraB),
     totals,
     notInEra: [a, b].flatMap(({ era, notInEra }) =>
@@ -143,6 +149,19 @@ function factsOf(era: Era, { base, extended }: RoleValue): RoleFact[] {
   const { page, extended: layout } = era.layouts;
   const facts = [...baseFacts(page, base), ...derivedFacts(page, base)];
   return extended === null || layout === null ? facts : [...facts, ...extendedFacts(layout, extended)];
+}
+
+function reloadDifferences(a: ReplayRecord, b: ReplayRecord): Comparison['reloads'] {
+  const reasons = new Map<string, { by: string; bits: string; a: number; b: number }>();
+  for (const [era, { reloads }] of [['a', a] as const, ['b', b] as const]) {
+    for (const { by, bits, count } of reloads) {
+      const key = JSON.stringify([by, bits]);
+      const reason = reasons.get(key) ?? { by, bits, a: 0, b: 0 };
+      reason[era] += count;
+      reasons.set(key, reason);
+    }
+  }
+  return [...reasons.values()].filter((reason) => reason.a !== reason.b);
 }
 
 function totalDifferences(a: ReplayRecord, b: ReplayRecord): Comparison['totals'] {

@@ -3,14 +3,25 @@ import type { Comparison, StepDifference, StepWork } from '../replay/compare.ts'
 import { type Block, code, escaped, heading, list, table, text } from './document.ts';
 import type { Cell } from './table.ts';
 
+const WHOLE = 'A trace is compared as a whole, not event by event.';
+
 /** A comparison as a document: the first divergence, every differing step, fields of one layout only, totals. */
 export function compareDocument(comparison: Comparison): Block[] {
-  const { workload, mode, a, b, steps, totals, onlyIn, notInEra } = comparison;
+  const { workload, mode, a, b, ofTrace, steps, reloads, totals, onlyIn, notInEra } = comparison;
   const [first] = steps;
   return [
     heading(1, `${escaped(workload)} (${mode}): ${a} and ${b}`),
-    text(first ? `First divergence: ${describe(first, a, b)}` : 'No step differs.'),
+    text(first ? `First divergence: ${describe(first, a, b)}` : ofTrace ? WHOLE : 'No step differs.'),
     ...(steps.length > 0 ? [heading(2, 'Differing steps'), stepTable(comparison)] : []),
+    ...(reloads.length > 0
+      ? [
+          heading(2, 'Root loads by reason'),
+          table(
+            ['decided by', 'because of', a, b],
+            reloads.map((reload) => [reload.by || 'first root of this context', reload.bits, reload.a, reload.b]),
+          ),
+        ]
+      : []),
     ...(totals.length > 0
       ? [
           heading(2, 'Totals that differ'),

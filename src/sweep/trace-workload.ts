@@ -66,6 +66,7 @@ function repairable(error: unknown): unknown {
 function pausing(trace: TraceToReplay, signal: AbortSignal | undefined): TraceToReplay {
   return {
     header: trace.header,
+    events: trace.events,
     damage: null,
     async *pieces() {
       for await (const piece of trace.pieces()) {

@@ -14,5 +14,10 @@ export function generatedTrace(text: string): TraceToReplay | null {
   const { name, given } = generatorSpec(text) ?? { name: '', given: {} };
   if (!isTracePreset(name)) return null;
   const spec = traceSpec(name, given);
-  return { header: generatedHeader(name, spec), pieces: () => tracePieces(spec), damage: null };
+  return {
+    header: generatedHeader(name, spec),
+    events: spec.events,
+    pieces: () => tracePieces(spec),
+    damage: null,
+  };
 }

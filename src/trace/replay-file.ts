@@ -14,6 +14,8 @@ import type { TraceReplayOptions } from './trace-replay.ts';
 export interface TraceRunOptions extends HostOptions {
   /** TLB and caches; default: those of GuestCpu. */
   readonly cpu?: GuestCpuOptions;
+  /** Hears how many events more are done. */
+  readonly onEvents?: (count: number) => void;
 }
 
 /** One era that a trace replays under. */
@@ -25,7 +27,11 @@ interface Run {
 }
 
 /** What to replay an era with, or why the era cannot run the trace. */
-function runOf(era: Era, header: TraceHeader, { cpu, ...options }: TraceRunOptions): Run | UnavailableRecord {
+function runOf(
+  era: Era,
+  header: TraceHeader,
+  { cpu, onEvents: _, ...options }: TraceRunOptions,
+): Run | UnavailableRecord {
   const { name, guest, phases } = header;
   const la57 = guest.paging === '5level';
   const host = hostFor(era, la57 ? { ...options, cpuid: { ...options.cpuid, la57 } } : options);
@@ -43,6 +49,8 @@ function runOf(era: Era, header: TraceHeader, { cpu, ...options }: TraceRunOptio
 /** A trace to replay: a reader, or a generator. */
 export interface TraceToReplay {
   readonly header: TraceHeader;
+  /** How many; null when a damaged file does not tell. */
+  readonly events: number | null;
   /** Words may be used again for the next piece. */
   pieces(): AsyncIterable<Piece> | Iterable<Piece>;
   /** After the last piece: why there are no more, when the trace is not whole. */
@@ -70,6 +78,7 @@ export async function replayTrace(
   for await (const { words, count } of trace.pieces()) {
     fused.run(words, 0, count);
     events += count;
+    options.onEvents?.(count);
   }
   const { name } = trace.header;
   const workload = trace.damage === null ? name : `${name}, its first ${events} events`;

@@ -25,6 +25,7 @@ const options = { kind: kind as MmuKind, implementation: null, vendor: 'vmx' } a
 /** A trace in memory, so that neither its generation nor its file is in the time. */
 const trace = {
   header: generatedHeader('twod-wp', spec),
+  events: spec.events,
   damage: null,
   *pieces() {
     for (let at = 0; at < spec.events; at += PIECE) {

@@ -58,3 +58,13 @@ test('nothing to do is all done', () => {
   progress.end();
   expect(text).toContain('[########################] 0/0');
 });
+
+test('of things too many to name, a line for each hundredth', () => {
+  let text = '';
+  const progress = progressOf('gen', 'ndjson', { write: (piece) => (text += piece) });
+  progress.start(1000);
+  for (let i = 0; i < 1000; i++) progress.advance(1);
+  const lines = text.trimEnd().split('\n');
+  expect(lines).toHaveLength(101);
+  expect(JSON.parse(lines.at(-1)!)).toEqual({ progress: 'gen', done: 1000, total: 1000 });
+});

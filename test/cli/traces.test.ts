@@ -4,9 +4,13 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { compareCommand } from '../../src/cli/compare.ts';
 import { convertCommand } from '../../src/cli/convert.ts';
 import { genCommand } from '../../src/cli/gen.ts';
+import { recordCommand } from '../../src/cli/record.ts';
 import { replayCommand } from '../../src/cli/replay.ts';
+import { reportCommand } from '../../src/cli/report.ts';
+import { usesCommand } from '../../src/cli/uses.ts';
 import { tracePresets } from '../../src/trace/generate/presets.ts';
 import { runCommand } from './capture.ts';
 
@@ -104,4 +108,58 @@ test('the JSONL example of docs/traces.md is a trace that runs', async () => {
   expect(JSON.parse(stdout).results).toMatchObject([{ workload: 'small', executed: 6, stopped: null }]);
   await runCommand(convertCommand, [join(folder, 'example.mmut'), join(folder, 'again.jsonl')]);
   expect(readFileSync(join(folder, 'again.jsonl'), 'utf8')).toBe(example);
+});
+
+test('two eras are compared on a trace as on a workload', async () => {
+  const { stdout, code } = await runCommand(compareCommand, [
+    'gen:twod-wp?events=2000',
+    'v5.17',
+    'cr0wp',
+    '--format',
+    'json',
+  ]);
+  expect(code).toBe(1);
+  const { ofTrace, steps, reloads } = JSON.parse(stdout);
+  expect({ ofTrace, steps }).toEqual({ ofTrace: true, steps: [] });
+  // Two thousand events have 95 toggles; each takes the root away in v5.17, and none later.
+  expect(reloads).toEqual([{ by: 'kvm_post_set_cr0', bits: 'CR0.WP', a: 95, b: 0 }]);
+});
+
+test('what takes no traces says so', async () => {
+  for (const [command, args] of [
+    [reportCommand, ['x.mmut', '-o', join(folder, 'report')]],
+    [usesCommand, ['x.mmut']],
+    [recordCommand, ['x.mmut', '-o', join(folder, 'rec')]],
+  ] as const) {
+    await expect(runCommand(command, [...args])).rejects.toThrow(
+      /^x\.mmut: a trace\n {2}expected: a workload[\s\S]*try: mmu-eras convert x\.mmut x\.ops/,
+    );
+  }
+  await expect(runCommand(usesCommand, ['gen:twod-wp'])).rejects.toThrow(/try: mmu-eras replay and compare/);
+});
+
+test('long work tells how far it is', async () => {
+  const path = join(folder, 'told.mmut');
+  const lines = async (run: () => Promise<unknown>) =>
+    (await talkOf(run))
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+  const told = ['--progress', 'ndjson'];
+  const [generation, replay, conversion] = [
+    await lines(() => runCommand(genCommand, ['twod-wp', '--events', '40000', '-o', path, ...told])),
+    await lines(() => runCommand(replayCommand, [path, '--era', 'v6.1', ...told])),
+    await lines(() => runCommand(convertCommand, [path, join(folder, 'told.jsonl'), ...told])),
+  ];
+  for (const [name, steps] of Object.entries({ gen: generation, replay, convert: conversion })) {
+    expect(steps[0]).toEqual({ progress: name, done: 0, total: 40000 });
+    expect(steps.at(-1)).toEqual({ progress: name, done: 40000, total: 40000 });
+  }
+  const workload = await lines(() => runCommand(replayCommand, ['wp-toggle', '--era', 'v6.1,v7.3', ...told]));
+  expect(workload.map(({ done, item }) => [done, item])).toEqual([
+    [0, undefined],
+    [1, 'v6.1'],
+    [2, 'v7.3'],
+  ]);
+  expect(await talkOf(() => runCommand(replayCommand, [path, '--era', 'v6.1']))).toBe('');
 });

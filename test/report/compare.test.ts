@@ -19,7 +19,9 @@ const comparison = (steps: readonly StepDifference[]): Comparison => ({
   mode: 'npt',
   a: 'v5.17',
   b: 'cr0wp',
+  ofTrace: false,
   steps,
+  reloads: [],
   onlyIn: [],
   totals: [],
   notInEra: [],
@@ -33,4 +35,11 @@ it('rounds of a loop with the same outcome are one row, counted', () => {
     '| 21 | 1 | 20 | `cr0 -WP` | toggle | unloads 2, loads 2 [kvm_post_set_cr0 (CR0.WP)] | keeps its root |  |',
   ]);
   expect(markdown).toContain('First divergence: step 17, line 20 `cr0 -WP` (phase toggle)');
+});
+
+it('a trace is not said to be equal step by step', () => {
+  const reloads = [{ by: 'kvm_post_set_cr0', bits: 'CR0.WP', a: 475, b: 0 }];
+  const markdown = renderMarkdown(compareDocument({ ...comparison([]), ofTrace: true, reloads }));
+  expect(markdown).not.toContain('No step differs');
+  expect(markdown).toContain('| kvm_post_set_cr0 | CR0.WP | 475 | 0 |');
 });

@@ -127,7 +127,12 @@ describe.each(['shadow', 'npt', 'ept'] as const)('%s', (kind) => {
       ...[0, 1].flatMap((phase) => [phase, EVENT.PHASE << 24, ...body[phase]!]),
     ]);
     const header = { name: 'mixed', guest, phases: ['one', 'two'], origin: {} };
-    const trace = { header, pieces: () => [{ words, count: eventCount(words) }], damage: null };
+    const trace = {
+      header,
+      events: eventCount(words),
+      pieces: () => [{ words, count: eventCount(words) }],
+      damage: null,
+    };
     const together = await replayTrace(trace, eras, options);
     for (const [i, era] of eras.entries()) {
       expect(JSON.stringify(together[i])).toBe(JSON.stringify((await replayTrace(trace, [era], options))[0]));

@@ -63,7 +63,7 @@ describe('a replay of a trace', () => {
     const reader = await TraceReader.open(sourceOf(await fileOf(Int32Array.from([...refused, ...refused]))));
     const shadow = { ...npt, kind: 'shadow' } as const;
     const guest = { ...header.guest, spaces: [{ maps: [{ ...header.guest.spaces[0]!.maps[0]!, flags: 'pu' }] }] };
-    const trace = { header: { ...header, guest }, pieces: () => reader.pieces(), damage: null };
+    const trace = { header: { ...header, guest }, events: reader.events, pieces: () => reader.pieces(), damage: null };
     for (const result of await replayTrace(trace, eras, shadow)) {
       if (!isAvailable(result)) throw new Error(result.unavailable);
       expect({ era: result.era, stopped: result.stopped, executed: result.executed }).toEqual({
@@ -155,7 +155,7 @@ describe('memory', () => {
   it('of a record depends on what happens, not on how often', async () => {
     const sizeAfter = async (events: number): Promise<number> => {
       const header = generatedHeader('shadow-wp', { ...spec, events });
-      const trace = { header, pieces: () => tracePieces({ ...spec, events }), damage: null };
+      const trace = { header, events, pieces: () => tracePieces({ ...spec, events }), damage: null };
       const [record] = await replayTrace(trace, [eraOf('cpu-role')], npt);
       const lists = Object.values(record!).filter((value) => Array.isArray(value));
       return lists.reduce((sum, list) => sum + list.length, 0);

@@ -20,6 +20,8 @@ export interface ConvertOptions {
   /** Of a trace: number of the first event, and how many. */
   readonly from: number;
   readonly count: number;
+  /** Hears how many events there are, where that is known before, and how many more are done. */
+  readonly progress?: { start(events: number): void; advance(events: number): void };
 }
 
 const targets = ['ops', 'jsonl', 'mmut'] as const;
@@ -56,7 +58,9 @@ async function fromTrace(trace: TraceInput, output: string, { target, options, n
   const isPart = from > 0 || Number.isFinite(count);
   const origin = isPart ? { ...trace.header.origin, from, count } : trace.header.origin;
   const header = { ...trace.header, origin };
-  const pieces = numberedFrom(trace.pieces(from, from + count), from);
+  if (trace.events !== null) options.progress?.start(Math.min(count, Math.max(0, trace.events - from)));
+  const told = trace.events === null ? undefined : options.progress;
+  const pieces = numberedFrom(trace.pieces(from, from + count), from, told);
   if (target === 'ops') {
     const { workload, losses, notes: moved } = await toOps(header, pieces);
     settle(header.name, { losses, target: 'a workload', options, notes });
@@ -74,8 +78,15 @@ async function fromTrace(trace: TraceInput, output: string, { target, options, n
 }
 
 /** The numbers of the events as the output has them. */
-async function* numberedFrom(pieces: AsyncGenerator<TracePiece>, from: number): AsyncGenerator<TracePiece> {
-  for await (const piece of pieces) yield { ...piece, firstEvent: piece.firstEvent - from };
+async function* numberedFrom(
+  pieces: AsyncGenerator<TracePiece>,
+  from: number,
+  progress: ConvertOptions['progress'],
+): AsyncGenerator<TracePiece> {
+  for await (const piece of pieces) {
+    yield { ...piece, firstEvent: piece.firstEvent - from };
+    progress?.advance(piece.count);
+  }
 }
 
 async function* eventTexts(header: TraceInput['header'], pieces: AsyncIterable<TracePiece>): AsyncGenerator<string> {

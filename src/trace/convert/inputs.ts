@@ -9,6 +9,8 @@ import { EventLines, isTraceHeader } from './events-jsonl.ts';
 /** A trace, whatever it was read from. */
 export interface TraceInput {
   readonly header: TraceHeader;
+  /** How many; null when only reading them tells. */
+  readonly events: number | null;
   pieces(from: number, to: number): AsyncGenerator<TracePiece>;
 }
 
@@ -29,7 +31,11 @@ export async function withEventsFile<T>(path: string, use: (input: TraceInput) =
   const lines = linesOf(path);
   const first = await lines.next();
   const reader = new EventLines(path, first.done ? '' : first.value);
-  return await use({ header: reader.header, pieces: (from, to) => piecesOf(lines, reader, { from, to }) });
+  return await use({
+    header: reader.header,
+    events: null,
+    pieces: (from, to) => piecesOf(lines, reader, { from, to }),
+  });
 }
 
 /** Calls `use` with the trace in a .mmut file; `damaged` hears what a salvaged file has lost. */
@@ -39,7 +45,8 @@ export async function withTraceFile<T>(
   use: (input: TraceInput) => Promise<T>,
 ): Promise<T> {
   return await withTrace(path, { salvage }, async (reader) => {
-    const result = await use({ header: reader.header, pieces: (from, to) => reader.pieces(from, to) });
+    const { header, events } = reader;
+    const result = await use({ header, events, pieces: (from, to) => reader.pieces(from, to) });
     if (reader.damage !== null) damaged(reader.damage.message);
     return result;
   });
