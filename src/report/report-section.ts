@@ -69,7 +69,7 @@ function reloadBlocks(eras: Eras, { reloads }: MmuSection): Block[] {
     perPhase(row.perPhase),
   ]);
   if (rows.length === 0) return [];
-  const head = ['loads', 'decided by', 'because of', 'eras', 'first at line', 'call chain', 'per phase'];
+  const head = ['loads', 'decided by', 'because of', 'eras', 'first at line', 'call chain', 'in phase'];
   return [heading(4, 'Root loads and their reasons'), ...capped(head, rows)];
 }
 
@@ -78,9 +78,10 @@ function firstAt({ line, op }: ReloadRow): string {
   return op === '' ? String(line) : `${line} ${code(op)}`;
 }
 
-/** Three phases say where it happened; more would be a table of their own. */
+/** Three phases say where it happened; more would be a table of their own. The count of a single one is that of all loads. */
 function perPhase(counts: Readonly<Record<string, number>>): string {
   const phases = Object.entries(counts).sort(([, a], [, b]) => b - a);
+  if (phases.length === 1) return escaped(phases[0]![0]);
   const shown = phases.slice(0, 3).map(([phase, count]) => `${escaped(phase)} ${count}`);
   const left = phases.length - shown.length;
   return [...shown, ...(left > 0 ? [`${left} more ${left === 1 ? 'phase' : 'phases'}`] : [])].join(', ');

@@ -73,7 +73,7 @@ it('each register write tells what it led to, and why roots were kept', () => {
 
 it('root loads name function, bits, line and chain', () => {
   expect(markdown).toContain(
-    '| 542 | `kvm_post_set_cr0` | CR0.WP | v5.17, cpu-role | 23 `cr0 -WP` | `kvm_set_cr0` › `kvm_mmu_reset_context` › `kvm_mmu_unload` | toggle 542 |',
+    '| 542 | `kvm_post_set_cr0` | CR0.WP | v5.17, cpu-role | 23 `cr0 -WP` | `kvm_set_cr0` › `kvm_mmu_reset_context` › `kvm_mmu_unload` | toggle |',
   );
 });
 
