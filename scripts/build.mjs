@@ -4,7 +4,7 @@
  * one file loads sooner than the hundred it is made of. Chunks become scripts for src/start/load.ts.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildCore } from './core.mjs';
 import { everyPort, noCanvas, quickStringWidth, quickTableWidth } from './plugins.mjs';
@@ -28,6 +28,8 @@ const common = { absWorkingDir: root, bundle: true, platform: 'node', target: 'n
  * variables; no source of ours exports one that changes, and a field is twice as quick as a getter.
  */
 async function asScript(transform, text, ours) {
+  // Where imports become calls of it, no other one may be meant.
+  if (/\b(?:var|let|const|function) require\b/.test(text)) throw new Error('build: a package declares its own require');
   const { code } = await transform(text, {
     format: 'cjs',
     platform: 'node',
@@ -63,8 +65,8 @@ export async function build() {
       'import.meta.resolve': 'require.resolve',
     },
     plugins: [quickStringWidth, quickTableWidth, everyPort, noCanvas],
-    // It starts threads with a script of its own.
-    external: ['piscina'],
+    // One starts threads with a script of its own, the other has a `require` of its own.
+    external: ['piscina', 'web-tree-sitter'],
     metafile: true,
     write: false,
   });
