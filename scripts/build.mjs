@@ -24,11 +24,11 @@ const dist = join(root, 'dist');
 const common = { absWorkingDir: root, bundle: true, platform: 'node', target: 'node20', logLevel: 'warning' };
 
 /**
- * A chunk as a function for src/start/load.ts. Other chunks then see exports through getters, which is how modules share
- * variables; no source of ours exports one that changes, and a field is twice as quick as a getter.
+ * A chunk as a function for src/start/load.ts. esbuild gives others its exports through getters, as they may be variables
+ * that change. No source of ours exports one, and with fields a long replay takes three quarters of the time.
  */
 async function asScript(transform, text, ours) {
-  // Where imports become calls of it, no other one may be meant.
+  // Imports become calls of the one that the loader hands in.
   if (/\b(?:var|let|const|function) require\b/.test(text)) throw new Error('build: a package declares its own require');
   const { code } = await transform(text, {
     format: 'cjs',
@@ -62,7 +62,6 @@ export async function build() {
       // As text, since esbuild makes a file of an object, which every other file imports.
       BUILT_VERSIONS: JSON.stringify(JSON.stringify(await sourceVersions(transform))),
       'import.meta.url': 'fileUrl',
-      'import.meta.resolve': 'require.resolve',
     },
     plugins: [quickStringWidth, quickTableWidth, everyPort, noCanvas],
     // One starts threads with a script of its own, the other has a `require` of its own.
@@ -81,7 +80,8 @@ export async function build() {
     join(dist, 'tasks.cjs'),
     "module.exports = require('./load.cjs').load(require('node:path').join(__dirname, 'chunks', 'tasks.cjs'));\n",
   );
-  run(process.execPath, [join(root, 'scripts', 'code-cache.mjs')]);
+  // Its commands print, and on a terminal one of them opens a pager.
+  run(process.execPath, [join(root, 'scripts', 'code-cache.mjs')], { stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await build();

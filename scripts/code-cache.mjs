@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * Runs some commands of the built command line in this process, and writes beside each chunk that they loaded what V8 compiled of it
- * (src/start/load.ts reads it). Functions that no command here runs are compiled when they are first called.
+ * Runs some commands of the built command line in this process, and writes beside each chunk that they loaded what V8
+ * compiled of it, for src/start/load.ts. Functions that no command here runs are compiled when they are first called.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -16,7 +16,7 @@ const { run } = load(join(root, 'dist', 'chunks', 'command-line.cjs'));
 const folder = mkdtempSync(join(tmpdir(), 'mmu-eras-code-'));
 const trace = join(folder, 'twod-wp.mmut');
 
-/** Exit code 1 is a difference found. Small, and together through what users run most. Reports, sweeps and recordings take so long that nothing would be gained. */
+/** Together they go through what is run most, on little input. Reports, sweeps and recordings take too long to gain by it. */
 const commands = [
   '--help',
   'decode 0x1234 --era all',
@@ -35,21 +35,19 @@ const commands = [
   `convert ${trace} ${join(folder, 'part.jsonl')} --count 5`,
 ];
 
-/** The code holds V8's flags, and a replay sets some after its chunks are loaded (src/sim/inlining.ts). */
+// V8 takes code only under the flags it was made with. A replay sets some, but after its chunks are loaded.
 const { setFlagsFromString } = v8;
 v8.setFlagsFromString = () => {};
 // Otherwise V8 drops what it has not run for a while.
 setFlagsFromString('--no-flush-bytecode');
 
-const { write } = process.stdout;
-process.stdout.write = () => true;
 try {
   for (const command of commands) {
     await run(command.split(' '));
+    // 1 is a difference found.
     if (process.exitCode > 1) throw new Error(`code cache: mmu-eras ${command} ended with ${process.exitCode}`);
   }
 } finally {
-  process.stdout.write = write;
   rmSync(folder, { recursive: true });
 }
 
