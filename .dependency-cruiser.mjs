@@ -87,6 +87,13 @@ export default {
       to: { path: '^src/cli/' },
     },
     {
+      name: 'loader-stands-alone',
+      comment: 'It is compiled alone: what it imported would be there a second time in the chunks that it loads.',
+      severity: 'error',
+      from: { path: '^src/start/' },
+      to: { path: '^(src/(?!start/)|snapshots/)' },
+    },
+    {
       name: 'product-imports-no-tests',
       comment: 'The product must run without its tests.',
       severity: 'error',

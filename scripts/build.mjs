@@ -1,46 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
  * Bundles the command line to dist/, with a chunk for each command: what a command does not need costs it no start-up, and
- * one file loads sooner than the hundred it is made of.
+ * one file loads sooner than the hundred it is made of. Chunks become scripts for src/start/load.ts.
  */
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildCore } from './core.mjs';
-import { root } from './setup.mjs';
-
-/**
- * Widths of columns in help texts. The package that yargs' own dependencies import builds tables of all emoji as it loads,
- * which takes longer than the rest of yargs; this one has the same interface. CommonJS importers keep theirs.
- */
-const quickStringWidth = {
-  name: 'quick-string-width',
-  setup({ onResolve, resolve }) {
-    onResolve({ filter: /^string-width$/ }, ({ kind }) =>
-      kind === 'import-statement' ? resolve('fast-string-width', { kind, resolveDir: root }) : undefined,
-    );
-  },
-};
-
-/**
- * cli-table3 asks for the width of each cell several times, and the answer takes three regular expressions with all emoji.
- * Printable ASCII and the lines of frames (U+2500 to U+257F) are as wide as they are long.
- */
-const quickTableWidth = {
-  name: 'quick-table-width',
-  setup({ onResolve, onLoad, resolve }) {
-    onResolve({ filter: /^string-width$/ }, async ({ kind, resolveDir, pluginData }) => {
-      if (kind !== 'require-call' || pluginData === 'whole') return undefined;
-      const { path } = await resolve('string-width', { kind, resolveDir, pluginData: 'whole' });
-      return { path, namespace: 'table-width' };
-    });
-    onLoad({ filter: /.*/, namespace: 'table-width' }, ({ path }) => ({
-      contents: `const whole = require(${JSON.stringify(path)});
-        module.exports = (text) => /^[ -~\\u2500-\\u257f]*$/.test(text) ? String(text).length : whole(text);`,
-      resolveDir: root,
-    }));
-  },
-};
+import { everyPort, noCanvas, quickStringWidth, quickTableWidth } from './plugins.mjs';
+import { root, run } from './setup.mjs';
 
 /** By folders, the hash of the sources: what results of a sweep are kept under (src/sweep/versions.ts). */
 async function sourceVersions(transform) {
@@ -53,6 +21,25 @@ async function sourceVersions(transform) {
 }
 
 const dist = join(root, 'dist');
+const common = { absWorkingDir: root, bundle: true, platform: 'node', target: 'node20', logLevel: 'warning' };
+
+/**
+ * A chunk as a function for src/start/load.ts. esbuild gives others its exports through getters, as they may be variables
+ * that change. No source of ours exports one, and with fields a long replay takes three quarters of the time.
+ */
+async function asScript(transform, text, ours) {
+  // Imports become calls of the one that the loader hands in.
+  if (/\b(?:var|let|const|function) require\b/.test(text)) throw new Error('build: a package declares its own require');
+  const { code } = await transform(text, {
+    format: 'cjs',
+    platform: 'node',
+    target: 'node20',
+    supported: { 'dynamic-import': false },
+    banner: '(function (exports, require, module, fileUrl) {"use strict";',
+    footer: `${ours ? 'module.exports = { __esModule: true, ...module.exports };\n' : ''}})`,
+  });
+  return code;
+}
 
 export async function build() {
   // Loaded here, as the dependencies may be installed only now.
@@ -62,27 +49,39 @@ export async function build() {
     if (name !== 'core.wasm') rmSync(join(dist, name), { recursive: true, force: true });
   }
   await buildCore();
-  await bundle({
-    absWorkingDir: root,
-    entryPoints: { main: 'src/cli/main.ts', 'workers/tasks': 'src/workers/tasks.ts' },
-    outdir: 'dist',
-    chunkNames: 'chunks/[name]-[hash]',
-    bundle: true,
+  const { outputFiles, metafile } = await bundle({
+    ...common,
+    entryPoints: ['src/cli/command-line.ts', 'src/workers/tasks.ts'],
+    entryNames: '[name]',
+    chunkNames: '[name]-[hash]',
+    outdir: 'dist/chunks',
+    outExtension: { '.js': '.cjs' },
     splitting: true,
     format: 'esm',
-    platform: 'node',
-    target: 'node20',
-    // CommonJS dependencies call `require` for Node's own modules.
-    banner: {
-      js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
+    define: {
+      // As text, since esbuild makes a file of an object, which every other file imports.
+      BUILT_VERSIONS: JSON.stringify(JSON.stringify(await sourceVersions(transform))),
+      'import.meta.url': 'fileUrl',
     },
-    // As text, since esbuild makes a file of an object, which every other file imports.
-    define: { BUILT_VERSIONS: JSON.stringify(JSON.stringify(await sourceVersions(transform))) },
-    plugins: [quickStringWidth, quickTableWidth],
-    // It starts threads with a script of its own.
-    external: ['piscina'],
-    logLevel: 'warning',
+    plugins: [quickStringWidth, quickTableWidth, everyPort, noCanvas],
+    // One starts threads with a script of its own, the other has a `require` of its own.
+    external: ['piscina', 'web-tree-sitter'],
+    metafile: true,
+    write: false,
   });
+  mkdirSync(join(dist, 'chunks'));
+  for (const { path, text } of outputFiles) {
+    const sources = Object.keys(metafile.outputs[relative(root, path)].inputs);
+    const ours = sources.every((source) => /^(src|snapshots)\//.test(source));
+    writeFileSync(path, await asScript(transform, text, ours));
+  }
+  await bundle({ ...common, entryPoints: ['src/start/load.ts'], outfile: 'dist/load.cjs', format: 'cjs' });
+  writeFileSync(
+    join(dist, 'tasks.cjs'),
+    "module.exports = require('./load.cjs').load(require('node:path').join(__dirname, 'chunks', 'tasks.cjs'));\n",
+  );
+  // Its commands print, and on a terminal one of them opens a pager.
+  run(process.execPath, [join(root, 'scripts', 'code-cache.mjs')], { stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await build();

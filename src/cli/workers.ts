@@ -48,7 +48,7 @@ export async function openRunner<Task, Result>(
 /** src/workers/tasks.ts where the sources run, and the script that the build makes of it. */
 function taskScript(): URL {
   if (import.meta.url.endsWith('.ts')) return new URL('../workers/tasks.ts', import.meta.url);
-  return pathToFileURL(join(projectRoot().folder, 'dist', 'workers', 'tasks.js'));
+  return pathToFileURL(join(projectRoot().folder, 'dist', 'tasks.cjs'));
 }
 
 /** Runs the tasks and tells how far they are; results in the order of the tasks. The first task's mistake is thrown. */

@@ -36,7 +36,7 @@ interface Contestant {
 
 /** Starts `node -e 0` and the built command line in turn. Throws when a command fails or prints not the same each time. */
 export function measureStart(root: string, runs: number): MeasuredStarts {
-  const main = join(root, 'dist', 'main.js');
+  const main = join(root, 'bin', 'mmu-eras.mjs');
   const folder = mkdtempSync(join(tmpdir(), 'mmu-eras-start-'));
   try {
     const trace = join(folder, 'twod-wp.mmut');

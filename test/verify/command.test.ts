@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { verifyCommand } from '../../src/cli/verify.ts';
 import { UserError } from '../../src/errors.ts';
@@ -40,6 +42,14 @@ beforeAll(async () => {
 }, 60_000);
 
 afterAll(() => rmSync(folder, { recursive: true }));
+
+test('the built command line finds the parser of C', () => {
+  const bin = fileURLToPath(new URL('../../bin/mmu-eras.mjs', import.meta.url));
+  const args = ['verify', '--capsule', capsule, '--era', 'cr0wp', '--at', `cr0wp=${ids.same}`];
+  const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...args], { encoding: 'utf8' });
+  expect([status, stderr]).toEqual([0, '']);
+  expect(stdout).toContain(`\ncr0wp at ${ids.same}  layout         3        0                0\n`);
+});
 
 describe.each(['clone', 'capsule'])('a %s', (kind) => {
   const from = (): string[] => (kind === 'clone' ? ['--repo', repo] : ['--capsule', capsule]);

@@ -16,7 +16,7 @@ import { recordingsFolder } from '../parity/recordings.ts';
 import { planned } from '../sweep/sweeps.ts';
 
 /** The build's: threads load it sooner than the sources. */
-const script = new URL('../../dist/workers/tasks.js', import.meta.url);
+const script = new URL('../../dist/tasks.cjs', import.meta.url);
 
 /** Compares JSON, which also tells the order of keys. */
 async function sameInThreads<Task, Result>(name: string, perform: Perform<Task, Result>, tasks: readonly Task[]) {
