@@ -45,7 +45,8 @@ async function runCommand(entry: CommandEntry, argv: string[], script = 'mmu-era
     .wrap(Math.min(120, process.stdout.columns ?? 120))
     .exitProcess(false)
     .fail((message, error) => {
-      if (error) throw error;
+      // What yargs itself cannot parse it throws as well.
+      if (error && error.name !== 'YError') throw error;
       throw new UserError({
         place: `${script} ${argv[0]}`,
         found: message ?? 'arguments that do not parse',

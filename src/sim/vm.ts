@@ -2,10 +2,10 @@
 import type { RoleReads } from '../role/reads.ts';
 import { Counters, Tally } from './counters.ts';
 import type { Host } from './host.ts';
-import { inlineMore } from './inlining.ts';
 import { EventLog } from './log.ts';
 import type { PhysicalMemory } from './memory.ts';
 import { Memslots } from './memslots.ts';
+import { optimiseLater } from './optimiser.ts';
 import { ReverseMap } from './rmap.ts';
 import { ShadowPages } from './shadow-pages.ts';
 
@@ -54,7 +54,7 @@ export class Vm {
   readonly faultsByError = new Tally();
 
   constructor({ host, memory, guestFrames, pageLimit, reads, hostPageLevel = 1, differences = [] }: VmOptions) {
-    inlineMore();
+    optimiseLater();
     this.host = host;
     this.memory = memory;
     this.pages = new ShadowPages(memory);

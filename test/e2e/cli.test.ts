@@ -84,6 +84,11 @@ describe('a mistake gets place, found, expected, suggestion, exit code 2, and no
     ['unknown register bit', () => ['replay', file('bit.ops', 'prot32\ncr0 +WPX\n')], 'bit.ops:2:5'],
     ['cut off file', () => ['replay', file('cut.ops', 'prot32\nrepeat 3\n')], 'the file ends inside this "repeat"'],
     ['not UTF-8', () => ['replay', file('bytes.ops', Buffer.from([0x70, 0xff, 0x0a]))], 'not UTF-8'],
+    [
+      'an option given twice, once without its value',
+      () => ['diff', 'v6.1', '--path', 'a', '--path'],
+      'try: mmu-eras diff --help',
+    ],
     ['a line of 1 GiB', () => ['replay', sparse('big.ops', 2 ** 30)], 'line is longer than 65536 bytes'],
     [
       'an entry without a table',
