@@ -28,7 +28,7 @@ export interface SharedAccesses {
  * A CPU whose accesses another one may perform. What its kernel asks of hardware waits until `settle`, so that it can be
  * compared with what others ask before anything comes of it: a kernel never reads back from its CPU. Only the lead of a
  * group does then what was asked for. The others asked for the same, so theirs would be the same hardware; of it they
- * keep what `takeOver` needs to make it anew.
+ * keep what `takeOver` needs to make it anew. Without others nothing waits.
  */
 export class FusedCpu implements TraceCpu {
   readonly memory: PhysicalMemory;
@@ -46,6 +46,8 @@ export class FusedCpu implements TraceCpu {
   #rootFrame = NO_ROOT;
   #rootLevels = 0;
   #shadowNx = true;
+  /** Nobody takes part any more, and nobody will. */
+  #isAlone = false;
   /** OUTCOME of the lead's access for the event that everyone is at, null when it has made none. */
   #outcome: number | null = null;
 
@@ -106,6 +108,7 @@ export class FusedCpu implements TraceCpu {
 
   /** The first of a group to ask must be its lead. */
   access(lo: number, hi: number, access: number): number {
+    if (this.#isAlone) return this.#own.access(lo, hi, access);
     const { lead } = this.shared;
     if (lead === this) {
       this.#outcome = this.#own.access(lo, hi, access);
@@ -150,6 +153,10 @@ export class FusedCpu implements TraceCpu {
   }
 
   #ask(call: number, operand = 0, second = 0): void {
+    if (this.#isAlone) {
+      this.#do(call, operand, second);
+      return;
+    }
     const calls = this.#calls;
     const at = this.#asked;
     calls[at] = call;
@@ -229,18 +236,24 @@ export class FusedCpu implements TraceCpu {
         this.#rootFrame = operand;
         this.#rootLevels = this.#calls[i + 2]!;
       } else if (call === CALL.SHADOW_NX) this.#shadowNx = operand !== 0;
-      if (leads) this.#do(call, operand);
+      if (leads) this.#do(call, operand, this.#calls[i + 2]!);
     }
     this.#asked = 0;
     this.journal.clear();
     this.#outcome = null;
   }
 
-  #do(call: number, operand: number): void {
+  /** After `settle`: from now on its accesses are its own alone, what is asked for is done at once, and no changes are noted. */
+  goAlone(): void {
+    this.#isAlone = true;
+    this.memory.journal = null;
+  }
+
+  #do(call: number, operand: number, second: number): void {
     const own = this.#own;
     switch (call) {
       case CALL.LOAD_ROOT:
-        own.loadRoot(this.#rootFrame, this.#rootLevels);
+        own.loadRoot(operand, second);
         return;
       case CALL.FLUSH:
         own.flushCurrent();
@@ -249,7 +262,7 @@ export class FusedCpu implements TraceCpu {
         own.flushAddress(operand);
         return;
       case CALL.SHADOW_NX:
-        own.setShadowNx(this.#shadowNx);
+        own.setShadowNx(operand !== 0);
         return;
       case CALL.REGISTERS:
         own.registersChanged();

@@ -51,7 +51,7 @@ export class FusedReplay {
       (a, b) => a.cpu.isLike(b.cpu) && a.cpu.askedLike(b.cpu) && areEqual(a.cpu.memory, b.cpu.memory),
     );
     for (const { cpu } of members) cpu.settle();
-    this.#groups = classes.map((of) => groupOf(of, 0));
+    this.#groups = classes.map((of) => settled(groupOf(of, 0)));
   }
 
   /** How many CPUs perform accesses now: 1 while no era has parted from the others. */
@@ -65,17 +65,20 @@ export class FusedReplay {
     const waiting = this.#groups;
     this.#groups = [];
     for (let group = waiting.pop(); group !== undefined; group = waiting.pop()) {
-      const parts = runTogether(group, trace, to);
-      if (parts.length === 1) this.#groups.push(parts[0]!);
-      else waiting.push(...parts);
+      for (const part of runTogether(group, trace, to)) (part.at < to ? waiting : this.#groups).push(part);
     }
   }
 }
 
-/** Runs a group until the piece ends, when it is all that comes back, or until its members part. */
+/** Runs a group until the piece ends or its members part. Returns what is left of it: one group, several, or none. */
 function runTogether(group: Group, trace: Int32Array, to: number): Group[] {
   const { members } = group;
   const [lead] = members;
+  if (members.length === 1) {
+    lead.replay.run(trace, group.at, to);
+    group.at = to;
+    return isGoing(lead) ? [group] : [];
+  }
   lead.cpu.open(trace, to);
   while (group.at < to) {
     const stopped = lead.cpu.run(group.at);
@@ -107,7 +110,14 @@ function part({ members, at }: Group): Group[] {
   for (const member of alone) groupOf([member], at);
   const groups = classes.map((of) => groupOf(of, of[0].again ? at : at + 1));
   for (const { cpu } of members) cpu.settle();
-  return groups;
+  return groups.map(settled);
+}
+
+/** A group after it was made and its members have settled: no other will ever join it. */
+function settled(group: Group): Group {
+  const [first, ...others] = group.members;
+  if (others.length === 0) first.cpu.goAlone();
+  return group;
 }
 
 const isGoing = ({ replay }: Member): boolean => replay.stopped === null;

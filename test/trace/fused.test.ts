@@ -2,7 +2,7 @@
 /** Eras that replay together end with what each has alone. */
 import { describe, expect, it } from 'vitest';
 import { eras } from '../../snapshots/all.ts';
-import type { MmuKind } from '../../src/era.ts';
+import type { Era, MmuKind } from '../../src/era.ts';
 import { hostFor } from '../../src/replay/host.ts';
 import { EDIT_FLAG, EVENT, editWord, eventCount, pageWord } from '../../src/trace/events.ts';
 import { FusedReplay } from '../../src/trace/fused-replay.ts';
@@ -89,6 +89,41 @@ it('takes flushes that leave no translation for the same, however many they are'
   together.run(trace, 0, eventCount(trace));
   const [a, b] = together.replays.map(({ cpu }) => cpu.cost());
   expect(a!.tlb_flushes).not.toBe(b!.tlb_flushes);
+  expect(together.groups).toBe(1);
+});
+
+/** An era that cannot handle its fault number `last`, and is like another one until then. */
+function failingAt(last: number, era: Era): Era {
+  return {
+    ...era,
+    create(vm) {
+      const eraVm = era.create(vm);
+      const createVcpu = eraVm.createVcpu.bind(eraVm);
+      eraVm.createVcpu = (...args) => {
+        const vcpu = createVcpu(...args);
+        const fault = vcpu.fault.bind(vcpu);
+        let faults = 0;
+        vcpu.fault = (exit) => (++faults === last ? 'failed' : fault(exit));
+        return vcpu;
+      };
+      return eraVm;
+    },
+  };
+}
+
+it.each([1, 2])('goes on with %i when one of a group cannot', (others) => {
+  const [{ era, host }] = optionsFor('shadow').filter(({ era: { id } }) => id === 'v6.1') as [TraceReplayOptions];
+  const going = { era, host, guest };
+  const options = [...Array(others).fill(going), { ...going, era: failingAt(40, era) }];
+  const trace = traces.everything;
+  const together = new FusedReplay(options);
+  for (let from = 0; from < eventCount(trace); from += 131) {
+    together.run(trace, from, Math.min(from + 131, eventCount(trace)));
+  }
+  const alone = options.map((each) => new TraceReplay(each));
+  for (const replay of alone) replay.run(trace, 0, eventCount(trace));
+  expect(alone.at(-1)!.stopped).not.toBeNull();
+  expect(together.replays.map(outcome)).toEqual(alone.map(outcome));
   expect(together.groups).toBe(1);
 });
 
