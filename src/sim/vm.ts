@@ -5,7 +5,7 @@ import type { Host } from './host.ts';
 import { EventLog } from './log.ts';
 import type { PhysicalMemory } from './memory.ts';
 import { Memslots } from './memslots.ts';
-import { optimiseLater } from './optimiser.ts';
+import { tuneOptimiser } from './optimiser.ts';
 import { ReverseMap } from './rmap.ts';
 import { ShadowPages } from './shadow-pages.ts';
 
@@ -54,7 +54,7 @@ export class Vm {
   readonly faultsByError = new Tally();
 
   constructor({ host, memory, guestFrames, pageLimit, reads, hostPageLevel = 1, differences = [] }: VmOptions) {
-    optimiseLater();
+    tuneOptimiser();
     this.host = host;
     this.memory = memory;
     this.pages = new ShadowPages(memory);
