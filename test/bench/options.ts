@@ -26,7 +26,7 @@ const DEFAULT_ERA = 'cpu-role';
 export const usage = `npm run bench -- [--runs N] [--scale F] [--only NAME,NAME] [--era ID] [--format text|json] [--write] [--record]
 
   --runs    repetitions of each, C and product in turn (default 5)
-  --scale   length of the traces; address spaces stay as they are (default 0.25)
+  --scale   length of the traces; address spaces stay as they are (default 1)
   --only    these workloads (default: all, and the whole replays)
   --era     the port that fills shadow tables (default ${DEFAULT_ERA})
   --write   write docs/performance.md
@@ -48,7 +48,7 @@ export function benchOptions(args: readonly string[]): BenchOptions {
   );
   return {
     runs: numberOf('--runs', values.runs ?? '5', (n) => Number.isInteger(n) && n >= 1 && n <= 99),
-    scale: numberOf('--scale', values.scale ?? '0.25', (n) => n > 0 && n <= 100),
+    scale: numberOf('--scale', values.scale ?? '1', (n) => n > 0 && n <= 100),
     only,
     format: format as BenchOptions['format'],
     era,
