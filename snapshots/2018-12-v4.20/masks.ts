@@ -117,6 +117,7 @@ export function reset_rsvds_bits_mask_ept(vcpu: kvm_vcpu, context: kvm_mmu, exec
 /** The memory-encryption bit is no reserved bit of KVM's own entries. */
 function allow_encryption_bit(vcpu: kvm_vcpu, context: kvm_mmu, by: string): void {
   const { lo, hi } = vcpu.kvm.vm.host.encryptionMask;
+  if ((lo | hi) === 0) return;
   const mask = context.shadow_zero_check.rsvd_bits_mask;
   for (let i = 0; i < shadow_root_level(context, by); i++) {
     for (const at of [i * 2, (5 + i) * 2]) {

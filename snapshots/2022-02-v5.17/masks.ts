@@ -171,6 +171,7 @@ const reserved_hpa_bits = (vcpu: kvm_vcpu): U64 => rsvd_bits(vcpu.kvm.vm.host.ph
 /** Memory-encryption bits are no reserved bits of KVM's own entries: they are taken out below the root's level. */
 function clear_shadow_me_mask(vcpu: kvm_vcpu, rsvd_check: rsvd_bits_validate, level: number): void {
   const { lo, hi } = vcpu.kvm.vm.host.encryptionMask;
+  if ((lo | hi) === 0) return;
   for (const bit7 of [0, 1]) {
     for (let at = bit7 * 10; at < (bit7 * 5 + level) * 2; at += 2) {
       rsvd_check.rsvd_bits_mask[at]! &= ~lo;
