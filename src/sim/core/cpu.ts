@@ -40,6 +40,7 @@ import {
   WINDOW,
 } from './layout';
 import { FAULT_NONCANONICAL, FAULT_NONE, PAGE_GLOBAL, RESULT_PAGE_SHIFT_SHIFT } from './names';
+import { canWalkShort, SHORT_READS, shortWalk } from './short-walk';
 import { allows, fill, lookUp } from './tlb';
 import { walk } from './walk';
 import { find, putAt, use } from './ways';
@@ -89,6 +90,7 @@ export function run(cpu: usize, from: i32, to: i32, user: i32): i32 {
   const contextTag = load<i32>(tlb, TAG);
   const passesFaults = load<i32>(cpu, PASSES_FAULTS) !== 0;
   let isPlain = holdsPlainPages(tlb, walker);
+  const isShort = canWalkShort(walker);
   let sum = load<i32>(cpu, FRAME_SUM);
   let hits = 0;
   let fault = FAULT_NONE;
@@ -117,7 +119,13 @@ export function run(cpu: usize, from: i32, to: i32, user: i32): i32 {
         sum += frame;
         continue;
       }
-      fault = countedWalk(cpu, walker, addressOf(event), access_);
+      const va = addressOf(event);
+      // After a large page the next one is likely to be large as well, and no way leads to it.
+      if (isShort && load<i32>(walker, PAGE_SHIFT) <= 12 && shortWalk(walker, va, access_)) {
+        count(cpu, CPU_WALKS, 1);
+        count(cpu, CPU_READS, SHORT_READS);
+        fault = FAULT_NONE;
+      } else fault = countedWalk(cpu, walker, va, access_);
       if (fault !== FAULT_NONCANONICAL) count(tlb, MISSES, 1);
       if (fault === FAULT_NONE) {
         const frame = load<u64>(walker, HOST_FRAME);
@@ -127,7 +135,7 @@ export function run(cpu: usize, from: i32, to: i32, user: i32): i32 {
           putAt(l2, second, page, tag, <i32>frame, flags);
           putAt(l1, first, page, tag, <i32>frame, flags);
         } else {
-          fill(tlb, walker, addressOf(event));
+          fill(tlb, walker, va);
           isPlain = holdsPlainPages(tlb, walker);
         }
       }

@@ -1,7 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /** What entries and rights mean: the arithmetic of a walk. */
-import { CANONICAL_SHIFT, KEYS_ON, MALFORMED_RIGHTS, ODD_MEMORY_TYPES, PKRU, WP } from './layout';
-import { EPT_R, EPT_TYPE_SHIFT, EPT_X, FETCH, PFEC_PK, RIGHTS_U, RIGHTS_W, RIGHTS_X, USER, WRITE } from './names';
+import {
+  CANONICAL_SHIFT,
+  DIRTY,
+  GLOBAL,
+  HAS_KEYS,
+  KEYS_ON,
+  MALFORMED_RIGHTS,
+  ODD_MEMORY_TYPES,
+  PKRU,
+  WP,
+} from './layout';
+import {
+  EPT_R,
+  EPT_TYPE_SHIFT,
+  EPT_X,
+  FETCH,
+  KEY_SHIFT,
+  PAGE_DIRTY,
+  PAGE_GLOBAL,
+  PFEC_PK,
+  RESULT_KEY_SHIFT,
+  RESULT_PAGE_SHIFT_SHIFT,
+  RIGHTS_U,
+  RIGHTS_W,
+  RIGHTS_X,
+  USER,
+  WRITE,
+} from './names';
 
 /** Whether an address is one that the mode takes. */
 export function isCanonical(walker: usize, va: u64): bool {
@@ -20,6 +46,20 @@ export function keyFault(walker: usize, access: i32, rights: i32, key: i32): i32
   if ((disable & 1) !== 0) return PFEC_PK;
   const decides = (access & USER) !== 0 || load<i32>(walker, WP) !== 0;
   return (disable & 2) !== 0 && (access & WRITE) !== 0 && decides ? PFEC_PK : 0;
+}
+
+/** Protection key of a leaf, where the mode has keys. */
+export function keyOf(walker: usize, entry: u64): i32 {
+  return load<i32>(walker, HAS_KEYS) !== 0 ? <i32>(entry >> KEY_SHIFT) & 15 : 0;
+}
+
+/** What a marked leaf of 2 ** shift bytes says about its page, as FLAGS has it. */
+export function leafFlags(walker: usize, leaf: u64, rights: i32, shift: i32): i32 {
+  const dirty = load<u64>(walker, DIRTY);
+  const isDirty = (leaf & dirty) === dirty ? PAGE_DIRTY : 0;
+  const isGlobal = (leaf & load<u64>(walker, GLOBAL)) !== 0 ? PAGE_GLOBAL : 0;
+  const key = keyOf(walker, leaf) << RESULT_KEY_SHIFT;
+  return rights | key | isDirty | isGlobal | (shift << RESULT_PAGE_SHIFT_SHIFT);
 }
 
 /** Place of an access and the rights of a translation in a table of rules. */

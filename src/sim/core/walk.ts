@@ -34,6 +34,8 @@ import {
   isCanonical,
   isMalformed,
   keyFault,
+  keyOf,
+  leafFlags,
   ordinaryRights,
   ruleIndex,
 } from './entries';
@@ -54,8 +56,6 @@ import {
   FAULT_GPA,
   FLAGS,
   FRAME,
-  GLOBAL,
-  HAS_KEYS,
   HAS_PDPTES,
   HOST_FRAME,
   IS_EPT,
@@ -89,9 +89,7 @@ import {
   CAUSE_RSVD,
   FAULT_NONCANONICAL,
   FAULT_NONE,
-  KEY_SHIFT,
   PAGE_DIRTY,
-  PAGE_GLOBAL,
   PAGE_LARGE,
   PAGE_PRESENT,
   RESULT_KEY_SHIFT,
@@ -324,18 +322,15 @@ function leaf<D>(
   const isEpt = load<i32>(walker, IS_EPT) !== 0;
   const bytes = load<i32>(walker, ENTRY_BYTES);
   const rights = isEpt ? eptRights(low) : ordinaryRights(low, any & load<u64>(walker, NO_EXECUTE));
-  const key = load<i32>(walker, HAS_KEYS) !== 0 ? <i32>(entry >> KEY_SHIFT) & 15 : 0;
-  let flags = rights | (key << RESULT_KEY_SHIFT);
-  store<i32>(walker, flags, FLAGS);
+  const key = keyOf(walker, entry);
+  store<i32>(walker, rights | (key << RESULT_KEY_SHIFT), FLAGS);
   const forbidden = keyFault(walker, access, rights, key);
   const cause = <i32>load<u8>(walker + ruleIndex(access, rights), RULES);
   if ((cause | forbidden) !== 0) return pageFault(walker, cause !== CAUSE_NONE ? cause : CAUSE_PK, access, forbidden);
   const dirty = load<u64>(walker, DIRTY);
   const marked = entry | load<u64>(walker, ACCESSED) | ((access & WRITE) !== 0 ? dirty : 0);
   if (marked !== entry && !setBits<D>(walker, at, marked, bytes, mark)) return refuseMark(walker);
-  if ((marked & dirty) === dirty) flags |= PAGE_DIRTY;
-  if ((entry & load<u64>(walker, GLOBAL)) !== 0) flags |= PAGE_GLOBAL;
-  store<i32>(walker, flags | (shift << RESULT_PAGE_SHIFT_SHIFT), FLAGS);
+  store<i32>(walker, leafFlags(walker, marked, rights, shift), FLAGS);
   store<i32>(walker, shift, PAGE_SHIFT);
   store<i32>(walker, i32(!isEpt || (rights & RIGHTS_U) !== 0), READABLE);
   const within: u64 = (1 << (shift - 12)) - 1;
