@@ -6,6 +6,7 @@
 import { frameIn, leafFlags, ordinaryRights, ruleIndex } from './entries';
 import {
   ACCESSED,
+  CACHES,
   DIRTY,
   FLAGS,
   HOST_FRAME,
@@ -27,11 +28,12 @@ import { isKnown, leafAt, lowOf, noExecuteOf, pathFor } from './paths';
 export const SHORT_READS = 4;
 
 /**
- * Whether a walker's ways are of the kind that short walks take: four levels, and not EPT. Above nested tables five leaves
+ * Whether a walker's ways are of the kind that short walks take: four levels, and not EPT; caches remember instead. Above nested tables five leaves
  * have to be looked at, and a walk that does nothing else was measured to be no quicker.
  */
 export function canWalkShort(walker: usize): bool {
-  return (load<usize>(walker, NESTED) | load<i32>(walker, IS_EPT)) === 0 && load<i32>(walker, LEVELS) === 4;
+  const other = load<usize>(walker, NESTED) | load<usize>(walker, CACHES) | load<i32>(walker, IS_EPT);
+  return other === 0 && load<i32>(walker, LEVELS) === 4;
 }
 
 /**
