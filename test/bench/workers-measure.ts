@@ -32,8 +32,7 @@ const eras = ['v5.10', 'cpu-role', 'cr0wp', 'v6.12'];
 const CONTROL = { workload: 'walk-1g', scale: 0.25 } as const;
 
 /** Takes turns: one after the other, threads, one C process, two. Throws when threads give other results. */
-export async function measureWorkers(c: CProgram, runs: number, rounds: number): Promise<MeasuredWorkers> {
-  const source = `gen:toggle_cr0_wp?iterations=${rounds}&touches=8`;
+export async function measureWorkers(c: CProgram, runs: number, source: string): Promise<MeasuredWorkers> {
   const { hash } = await openWorkload(source);
   const options = { kind: 'shadow', implementation: null, vendor: 'svm' } as const;
   const versions = (era: string) => ({ machine: machineVersion(), port: portVersion(era) });
