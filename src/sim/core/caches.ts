@@ -13,7 +13,7 @@ import {
   LANE_FLAGS,
   LANE_FRAME,
 } from './layout';
-import { find, put, use } from './ways';
+import { find, putAt, use } from './ways';
 
 /** Bits 56:0 of an address; those above only repeat the sign. */
 export const ADDRESS_BITS: u64 = ((<u64>1) << 57) - 1;
@@ -39,12 +39,15 @@ export function lookUp(caches: usize, va: u64, levels: i32): i32 {
   return 0;
 }
 
-/** Keeps what a walk found at `level`: the next table's frame, the AND of low bits and the OR of entries so far. */
+/**
+ * Keeps what a walk found at `level`, which `lookUp` did not find for it: the next table's frame, the AND of low bits and the
+ * OR of entries so far.
+ */
 export function keep(caches: usize, va: u64, level: i32, frame: u64, low: i32, any: u64): void {
   const ways = structure(caches, level);
   if (ways === 0) return;
   const flags = (low & 7) | ((<i32>(any >> 63)) << NX_SHIFT) | ((<i32>(frame >> 32)) << FRAME_HIGH_SHIFT);
-  put(ways, keyOf(va, level), tagOf(caches, va, level), <i32>frame, flags);
+  putAt(ways, 0, keyOf(va, level), tagOf(caches, va, level), <i32>frame, flags);
 }
 
 function structure(caches: usize, level: i32): usize {
