@@ -247,11 +247,29 @@ const u = byte_mask(ACC_USER_MASK);
  */
 export function update_permission_bitmask(mmu: kvm_mmu, ept: boolean): void {
   const by = 'update_permission_bitmask';
-  const cr4_smep = is_cr4_smep(mmu, by);
-  const cr4_smap = is_cr4_smap(mmu, by);
-  const cr0_wp = is_cr0_wp(mmu, by);
-  const efer_nx = is_efer_nx(mmu, by);
-  for (let byte = 0; byte < mmu.permissions.length; byte++) {
+  const smep = is_cr4_smep(mmu, by) ? 1 : 0;
+  const smap = is_cr4_smap(mmu, by) ? 2 : 0;
+  const wp = is_cr0_wp(mmu, by) ? 4 : 0;
+  const nx = is_efer_nx(mmu, by) ? 8 : 0;
+  const conditions = smep | smap | wp | nx | (ept ? 16 : 0);
+  let bitmask = bitmasks[conditions];
+  if (bitmask === undefined) {
+    bitmask = permission_bitmask(conditions);
+    bitmasks[conditions] = bitmask;
+  }
+  for (let byte = 0; byte < 16; byte++) mmu.permissions[byte] = bitmask[byte]!;
+}
+
+/** The bitmask by what decides it, as guests toggle CR0.WP over and over. C works it out each time. */
+const bitmasks: (Uint8Array | undefined)[] = [];
+
+function permission_bitmask(conditions: number): Uint8Array {
+  const cr4_smep = (conditions & 1) !== 0;
+  const cr4_smap = (conditions & 2) !== 0;
+  const cr0_wp = (conditions & 4) !== 0;
+  const efer_nx = (conditions & 8) !== 0;
+  const ept = (conditions & 16) !== 0;
+  return Uint8Array.from({ length: 16 }, (_, byte) => {
     const pfec = byte << 1;
     const fetch = (pfec & PFEC.ID) !== 0;
     const user = (pfec & PFEC.U) !== 0;
@@ -262,8 +280,8 @@ export function update_permission_bitmask(mmu: kvm_mmu, ept: boolean): void {
       if (fetch && cr4_smep) faults |= u;
       if (!fetch && !(pfec & PFEC.RSVD) && cr4_smap) faults |= u;
     }
-    mmu.permissions[byte] = faults;
-  }
+    return faults;
+  });
 }
 
 /**

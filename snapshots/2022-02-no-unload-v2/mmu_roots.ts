@@ -86,7 +86,7 @@ export const kvm_mmu_free_roots = probe(
       prev.hpa = INVALID_PAGE;
     }
     if (free_active_root) {
-      if (kvm.vcpus.some((vcpu) => vcpu.mmu === mmu)) kvm.log.rootLost();
+      for (const vcpu of kvm.vcpus) if (vcpu.mmu === mmu) kvm.log.rootLost();
       if (to_shadow_page(kvm, mmu.root.hpa) !== NO_PAGE) mmu_free_root_page(kvm, mmu.root.hpa, invalid_list);
       else if (mmu.pae_root !== 0) free_pae_roots(kvm, mmu, invalid_list);
       mmu.root.hpa = INVALID_PAGE;
