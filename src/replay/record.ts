@@ -45,6 +45,9 @@ export interface EntryState {
   readonly entries: number;
 }
 
+/** What stands for a reason where a context has had no root before. */
+export const FIRST_ROOT = 'first root of this context';
+
 /** Why roots were loaded: one line for each (function, bits) pair. */
 export interface Reload {
   /** Kernel function that decided; `` for the first load of a context. */

@@ -5,7 +5,17 @@ import type { Reason } from '../sim/log.ts';
 import type { Vm } from '../sim/vm.ts';
 import type { WalkCost } from '../sim/walk-cost.ts';
 import type { EnteredRoot, ReplayObserver } from './observe.ts';
-import type { Counts, EntryState, GuestFault, NotInEra, PhaseRecord, Reload, RoleValue, StepRecord } from './record.ts';
+import {
+  type Counts,
+  type EntryState,
+  FIRST_ROOT,
+  type GuestFault,
+  type NotInEra,
+  type PhaseRecord,
+  type Reload,
+  type RoleValue,
+  type StepRecord,
+} from './record.ts';
 import { StateIndex, sameRoles, sameState } from './state-index.ts';
 import { WriteEffects } from './write-effects.ts';
 
@@ -235,7 +245,7 @@ export class Recorder {
     const known = this.#reloads.get(key);
     // A trace keeps no steps, and nothing would ever take their reasons away.
     if (this.#stateAt === null) {
-      this.#stepReasons.push(by === '' ? 'first root of this context' : `${by}${bits === '' ? '' : ` (${bits})`}`);
+      this.#stepReasons.push(by === '' ? FIRST_ROOT : `${by}${bits === '' ? '' : ` (${bits})`}`);
     }
     if (known) {
       known.count++;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import type { Comparison, StepDifference, StepWork } from '../replay/compare.ts';
+import { FIRST_ROOT } from '../replay/record.ts';
 import { type Block, code, escaped, heading, list, table, text } from './document.ts';
 import type { Cell } from './table.ts';
 
@@ -18,7 +19,7 @@ export function compareDocument(comparison: Comparison): Block[] {
           heading(2, 'Root loads by reason'),
           table(
             ['decided by', 'because of', a, b],
-            reloads.map((reload) => [reload.by || 'first root of this context', reload.bits, reload.a, reload.b]),
+            reloads.map((reload) => [reload.by || FIRST_ROOT, reload.bits, reload.a, reload.b]),
           ),
         ]
       : []),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 import { figuresOf } from '../replay/figures.ts';
-import { type EntryState, isAvailable, type ReplayRecord, type ReplayResult } from '../replay/record.ts';
+import { type EntryState, FIRST_ROOT, isAvailable, type ReplayRecord, type ReplayResult } from '../replay/record.ts';
 import { roleHex } from '../replay/report-roles.ts';
 import { csvCell } from './csv.ts';
 import { type Block, code, escaped, heading, list, table, text } from './document.ts';
@@ -109,7 +109,7 @@ function reloadBlocks(records: readonly ReplayRecord[], explain: boolean): Block
       .map((reload) => [
         era,
         reload.count,
-        reload.by === '' ? 'first root of this context' : reload.by,
+        reload.by === '' ? FIRST_ROOT : reload.by,
         reload.bits,
         ...(explain ? [reload.line, reload.chain.join(' > '), phaseCounts(reload.perPhase)] : []),
       ]),

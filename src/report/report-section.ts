@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+import { FIRST_ROOT } from '../replay/record.ts';
 import type { ReportEra } from '../replay/report-eras.ts';
 import type { DecodedWord, RolesInForce } from '../replay/report-roles.ts';
 import type { MmuSection, ReloadRow, WriteOutcome, WriteRow } from '../replay/report-section.ts';
@@ -61,7 +62,7 @@ function remarkBlocks(eras: Eras, { remarks }: MmuSection): Block[] {
 function reloadBlocks(eras: Eras, { reloads }: MmuSection): Block[] {
   const rows = reloads.map((row) => [
     row.count,
-    row.by === null ? 'first root of this context' : code(row.by),
+    row.by === null ? FIRST_ROOT : code(row.by),
     escaped(row.bits),
     eraList(eras, row.eras),
     firstAt(row),

@@ -64,7 +64,6 @@ export class GuestCpu implements Cpu {
   readonly #hostFeatures: PagingFeatures;
   readonly #walker: Walker;
   readonly #translator: Translator;
-  #piece: Int32Array = new Int32Array(0);
   #accesses = 0;
   #flushes = 0;
   #addressFlushes = 0;
@@ -228,7 +227,6 @@ export class GuestCpu implements Cpu {
 
   /** Opens a piece of a packed trace (src/sim/translator.ts says which form) for `run`, up to event `to`. */
   open(piece: Int32Array, to: number): void {
-    this.#piece = piece;
     this.#translator.open(piece, to);
   }
 
@@ -240,12 +238,12 @@ export class GuestCpu implements Cpu {
   run(from: number): number {
     const user = this.registers.cpl === 3 ? ACCESS.USER : 0;
     const at = this.#translator.run(from, user);
-    const { fault } = this.#translator;
+    const { fault, piece } = this.#translator;
     this.#accesses += at - from + (fault === FAULT.NONE ? 0 : 1);
     if (fault === FAULT.NONE) this.outcome = OUTCOME.DONE;
     else {
-      const page = this.#piece[2 * at]!;
-      this.outcome = this.#outcome(fault, page << 12, addressHighOf(page, this.#piece[2 * at + 1]!));
+      const page = piece[2 * at]!;
+      this.outcome = this.#outcome(fault, page << 12, addressHighOf(page, piece[2 * at + 1]!));
     }
     return at;
   }

@@ -89,6 +89,11 @@ export class Translator {
     return read64(this.#words, CPU_MARKS);
   }
 
+  /** The piece of a trace that is open. */
+  get piece(): Int32Array {
+    return this.#piece;
+  }
+
   /** FAULT of the access where the last `run` stopped, NONE when no fault stopped it; details are in `walker.result`. */
   get fault(): number {
     return this.#words[CPU_FAULT / 4]!;

@@ -5,20 +5,21 @@ import type { BenchWorkload } from './workloads.ts';
 /**
  * KVM does more than plain shadow paging, and the C program does the same when told to (`--kvm`; marked in pagewalk.c):
  *
- * - A #PF that KVM hands to the guest drops the translation of its address (kvm_inject_emulated_page_fault).
- * - A load of CR3 flushes twice: for the guest's load (kvm_mmu_new_pgd) and for the root (kvm_mmu_load).
- * - A guest write to a shadowed table that takes an entry away flushes all translations (kvm_mmu_pte_write).
- * - A page fault also fills the entries around it whose guest entries are accessed (FNAME(pte_prefetch)).
- * - With CR0.WP clear, an entry the guest may not write becomes writable at its first write (FNAME(page_fault)).
+ * - A #PF that KVM hands to the guest drops the translation of its address: x86.c kvm_inject_emulated_page_fault.
+ * - A load of CR3 flushes twice: as the guest asks, x86.c kvm_invalidate_pcid, and with the root, mmu.c kvm_mmu_load.
+ * - A guest write to a shadowed table that takes an entry away flushes all translations: mmu.c kvm_mmu_pte_write.
+ * - A page fault also fills the entries around it whose guest entries are accessed: paging_tmpl.h FNAME(pte_prefetch).
+ * - With CR0.WP clear, an entry the guest may not write becomes writable at its first write: paging_tmpl.h
+ *   FNAME(page_fault).
  *
- * With these five, all counters of a replay under a port are the C program's.
+ * Functions are those of e5ed0fb01004. With these five, all counters of a replay under a port are the C program's.
  */
 export type Rules = 'plain' | 'kvm';
 
 /** The rules that the C program needs to do what the machine does. */
 export const rulesFor = ({ translation }: BenchWorkload): Rules => (translation === 'shadow' ? 'kvm' : 'plain');
 
-/** Those of 2008 also flush where the others need not, and have no role bit for CR0.WP; those up to v5.10 flush less often. */
+/** Found by replaying: those of 2008 flush more often everywhere; the others flush once at a load of CR3, and at every edit. */
 const first = ['base-role^', 'base-role'];
 const earlier = [...first, 'role-union^', 'role-union', 'v4.20', 'v5.10'];
 

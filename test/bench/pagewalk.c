@@ -445,7 +445,7 @@ void replay_t(Sim *s, const Ev *t, u32 n, const int mode, const int psc) {
     case OP_CR3:
       s->space = t[i].lo; s->root = s->cr3[s->space];
       if (mode == SHADOW) { s->exits++; s->root = sp_get(s, s->root, role_of(s, 4)); }
-      /* KVM: one flush for the guest's load (kvm_mmu_new_pgd), one for the root loaded (kvm_mmu_load) */
+      /* KVM: one flush as the guest asks (kvm_invalidate_pcid), one for the root loaded (kvm_mmu_load) */
       if (mode == SHADOW && s->kvm) s->flushes++;
       flush(s); break;
     case OP_WP:
