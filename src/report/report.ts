@@ -38,7 +38,7 @@ function legend({ eras }: ReportModel): string[] {
   const untold = eras.filter(({ replayed }) => !replayed).map(({ id }) => eraName(eras, id));
   const proposed = eras.filter(({ status }) => status === 'proposed');
   return [
-    '**Root loads** count `kvm_mmu_load`: the current root was invalid at guest entry, so a root was built or found. **Full unloads** count the times at which every root of `root_mmu` was freed at once. Both count a whole VM: what the creation of its vCPUs and its end unload is in them.',
+    '**Root loads** count `kvm_mmu_load`: the current root was invalid at guest entry, so a root was built or found. **Full unloads** count the times at which every root of `root_mmu` was freed at once. Both are those of a whole VM, with what its creation and its end unload.',
     'A summary cell reads *root loads / full unloads*. Each of the two is **bold** where it differs from that of the era named under *against*: the nearest earlier one of this report from which this one comes. Where that era lacks the MMU, the cell is compared with one before it, which it names, or with none.',
     'Rows name the eras that agree in all of the row. Line numbers are those of the workload.',
     '*Because of* names the register bits, or the other cause, that the function looked at.',
